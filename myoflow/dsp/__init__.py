@@ -1,0 +1,1 @@
+"""Kernels: the numpy and numba arithmetic behind host stages."""

@@ -1,0 +1,67 @@
+"""Kernel: the stateful form of a host stage; offline is streaming with one chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+class Kernel(Protocol):
+    """Takes a signal in pieces of any size and gives what can be known so far.
+
+    Signal kernels take `(channel, time)` and cut along time; kernels after the window stage take
+    `(window, ...)` and cut along window. Float32 in, float32 out; state is kept in float64 where it
+    accumulates. The concatenation of all outputs, `flush()` last, does not depend on how the input was cut,
+    to the last bit. A kernel never changes the array it was given.
+    """
+
+    def feed(self, chunk: Array) -> Array:
+        """The outputs that this chunk completes; may be empty, with the right other axes."""
+        ...
+
+    def flush(self) -> Array:
+        """What is left at the end of the signal; the kernel is not used afterwards."""
+        ...
+
+
+class Mapped:
+    """Kernel of a function without memory: each sample (or window) alone decides its output."""
+
+    def __init__(self, function: Callable[[Array], Array], empty: tuple[int, ...], axis: int) -> None:
+        """`empty` is the shape of an empty output, `axis` the one that is cut (kept for readers)."""
+        self._function = function
+        self._empty = empty
+        self.axis = axis
+
+    def feed(self, chunk: Array) -> Array:
+        return self._function(chunk)
+
+    def flush(self) -> Array:
+        return np.empty(self._empty, np.float32)
+
+
+class Whole:
+    """Kernel of a function that needs the whole recording: keeps everything until `flush`.
+
+    A stage that uses it must say so in its Spec with `spec.block(reason)`.
+    """
+
+    def __init__(self, function: Callable[[Array], Array], channels: int, out_channels: int) -> None:
+        self._function = function
+        self._channels = channels
+        self._out_channels = out_channels
+        self._chunks: list[Array] = []
+
+    def feed(self, chunk: Array) -> Array:
+        self._chunks.append(np.array(chunk))
+        return np.empty((self._out_channels, 0), np.float32)
+
+    def flush(self) -> Array:
+        if not self._chunks:
+            return np.empty((self._out_channels, 0), np.float32)
+        return self._function(np.concatenate(self._chunks, axis=1))

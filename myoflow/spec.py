@@ -1,0 +1,128 @@
+"""Spec: what flows between two stages, known before any data is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import frozen
+
+from myoflow.errors import PlanError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+SIGNAL = ("channel", "time")
+WINDOWS = ("window", "channel", "time")
+FEATURES = ("window", "feature")
+TOKENS = ("window", "channel", "patch", "feature")
+SCORES = ("window", "label")
+
+
+@frozen
+class Spec:
+    """Dims, sizes, rate, units and channels of an array, and the delay collected on the way to it.
+
+    `sizes` runs parallel to `dims`; None is an open axis: `time` of a stream, `window` of a batch.
+    `rate_hz` is the rate of the `time` axis, also inside windows. `step_s` is the time from one window to
+    the next, None before windowing. `delay_s` is algorithmic look-ahead: how much later than its own time
+    stamp an output can be known, without compute time. `blockers` says why the pipeline so far cannot
+    stream, one reason a stage; empty means it can.
+    """
+
+    dims: tuple[str, ...]
+    sizes: tuple[int | None, ...]
+    rate_hz: float
+    channels: tuple[str, ...]
+    units: str = "V"
+    step_s: float | None = None
+    delay_s: float = 0.0
+    labels: tuple[str, ...] = ()
+    blockers: tuple[str, ...] = ()
+
+    def __attrs_post_init__(self) -> None:
+        if len(self.dims) != len(self.sizes):
+            raise ValueError(f"dims {self.dims} and sizes {self.sizes} differ in length")
+
+    @classmethod
+    def signal(
+        cls,
+        channels: int | tuple[str, ...],
+        rate_hz: float,
+        *,
+        units: str = "V",
+        labels: tuple[str, ...] = (),
+    ) -> Spec:
+        """Spec of a continuous signal `(channel, time)` of unknown length."""
+        names = tuple(f"ch{i + 1}" for i in range(channels)) if isinstance(channels, int) else tuple(channels)
+        return cls(
+            dims=SIGNAL,
+            sizes=(len(names), None),
+            rate_hz=float(rate_hz),
+            channels=names,
+            units=units,
+            labels=labels,
+        )
+
+    @classmethod
+    def of(cls, array: xr.DataArray) -> Spec:
+        """Spec of a labelled signal `(channel, time)`.
+
+        The rate is `attrs["SamplingFrequency"]` (BIDS' word) in Hz, or else read off the `time` coordinate.
+
+        Raises:
+            PlanError: other dims, or no rate to be found.
+        """
+        if tuple(array.dims) != SIGNAL:
+            raise PlanError(f"expected dims (channel, time), got {tuple(array.dims)}; use .transpose(...)")
+        rate = array.attrs.get("SamplingFrequency")
+        if rate is None and "time" in array.coords and array.sizes["time"] > 1:
+            times = array.coords["time"].values
+            rate = (len(times) - 1) / float(times[-1] - times[0])
+        if rate is None:
+            raise PlanError(
+                "the array has no rate: set attrs['SamplingFrequency'] in Hz, or give it a time coordinate in s"
+            )
+        count = array.sizes["channel"]
+        names: int | tuple[str, ...] = count
+        if "channel" in array.coords:
+            names = tuple(str(name) for name in array.coords["channel"].values)
+        spec = cls.signal(names, float(rate), units=str(array.attrs.get("units", "V")))
+        return attrs.evolve(spec, labels=tuple(array.attrs.get("labels", ())))
+
+    def size(self, dim: str) -> int:
+        """Size of one axis. Raises PlanError when the axis is missing or open."""
+        if dim not in self.dims:
+            raise PlanError(f"there is no {dim} axis here; the axes are {self.describe()}")
+        size = self.sizes[self.dims.index(dim)]
+        if size is None:
+            raise PlanError(f"the {dim} axis has no fixed size here; the axes are {self.describe()}")
+        return size
+
+    def expect(self, *dims: tuple[str, ...]) -> None:
+        """Raise PlanError unless the dims are one of those given."""
+        if self.dims not in dims:
+            wanted = " or ".join(f"({', '.join(d)})" for d in dims)
+            hint = ""
+            if self.dims == SIGNAL and WINDOWS in dims:
+                hint = "; put a window stage before it"
+            elif self.dims == WINDOWS and SIGNAL in dims:
+                hint = "; put it before the window stage"
+            raise PlanError(f"takes {wanted}, but gets {self.describe()}{hint}")
+
+    def evolve(self, **changes: Any) -> Spec:
+        """A copy with some fields changed."""
+        return attrs.evolve(self, **changes)
+
+    def block(self, reason: str) -> Spec:
+        """A copy that cannot stream, for `reason`."""
+        return attrs.evolve(self, blockers=(*self.blockers, reason))
+
+    def wait(self, seconds: float) -> Spec:
+        """A copy with more algorithmic delay."""
+        return attrs.evolve(self, delay_s=self.delay_s + seconds)
+
+    def describe(self) -> str:
+        """`(channel 8, time …)`."""
+        parts = (f"{dim} {'…' if size is None else size}" for dim, size in zip(self.dims, self.sizes, strict=True))
+        return f"({', '.join(parts)})"

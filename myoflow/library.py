@@ -43,4 +43,11 @@ def find(shelf: Shelf, name: str) -> Path:
         if path.is_file():
             return path
     kind = shelf[:-1]
-    raise InputError(f"there is no {kind} '{name}'{did_you_mean(name, names(shelf))} `myoflow list {shelf}` shows them")
+    close = did_you_mean(name, names(shelf)) or ";"
+    raise InputError(f"there is no {kind} '{name}'{close} `myoflow list {shelf}` shows them")
+
+
+def headline(path: Path) -> str:
+    """What a YAML file says of itself: its first comment line."""
+    with path.open(encoding="utf-8") as file:
+        return next((line.lstrip("# ").rstrip() for line in file if line.startswith("#")), "")

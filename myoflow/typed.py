@@ -49,8 +49,9 @@ class Quantity:
             raise Mismatch(f"'{text}' has no unit; write {self.article} such as '{self.example}'")
         if unit not in self.units:
             known = ", ".join(self.units)
-            raise Mismatch(f"'{unit}' is not a unit of {self.kind}{did_you_mean(unit, self.units)} Units: {known}")
-        return float(number) * self.units[unit]
+            close = did_you_mean(unit, self.units) or "."
+            raise Mismatch(f"'{unit}' is not a unit of {self.kind}{close} Units: {known}")
+        return _finite(float(number) * self.units[unit], text)
 
     @property
     def article(self) -> str:
@@ -60,6 +61,12 @@ class Quantity:
         """The shortest text that parses back to `value`."""
         unit = next(iter(self.units))
         return f"{_number(value / self.units[unit])} {unit}"
+
+
+def _finite(value: float, text: object) -> float:
+    if not math.isfinite(value):
+        raise Mismatch(f"{show(text)} is not a finite number")
+    return value
 
 
 def _number(value: float) -> str:
@@ -88,7 +95,7 @@ class Duration:
         if not found or unit is None:
             raise Mismatch(f"'{text}' has no unit; write a length such as '200 ms' or '20 samples'")
         number = float(found.group(1))
-        if not number > 0:
+        if not 0 < number < math.inf:
             raise Mismatch(f"a length must be above zero, got '{text}'")
         if unit in ("sample", "samples"):
             if number != int(number):
@@ -96,8 +103,13 @@ class Duration:
             return cls(number, "samples")
         if unit not in cls._UNITS:
             known = ", ".join((*cls._UNITS, "samples"))
-            raise Mismatch(f"'{unit}' is not a unit of length{did_you_mean(unit, cls._UNITS)} Units: {known}")
+            close = did_you_mean(unit, (*cls._UNITS, "samples")) or "."
+            raise Mismatch(f"'{unit}' is not a unit of length{close} Units: {known}")
         return cls(number * cls._UNITS[unit], "s")
+
+    def __attrs_post_init__(self) -> None:
+        if not 0 < self.value < math.inf:
+            raise Mismatch(f"a length must be above zero, got {self}")
 
     def samples(self, rate_hz: float) -> int:
         """Whole samples at `rate_hz`, to the nearest; at least one is for the caller to check."""
@@ -109,9 +121,11 @@ class Duration:
 
     def __str__(self) -> str:
         if self.unit == "samples":
-            return f"{int(self.value)} samples"
-        if self.value < 1:
-            return f"{_number(round(self.value * 1e3, 9))} ms"
+            return f"{_number(self.value)} samples"
+        milliseconds = round(self.value * 1e3, 9)
+        # In ms where that reads back to the very same number: text is how a recipe is kept.
+        if self.value < 1 and milliseconds * self._UNITS["ms"] == self.value:
+            return f"{_number(milliseconds)} ms"
         return f"{_number(self.value)} s"
 
 
@@ -151,8 +165,8 @@ def _annotated(value: Any, args: tuple[Any, ...], text: bool) -> Any:
         if text:
             unit = next(iter(quantity.units))
             raise Mismatch(f"{value} has no unit; write '{value} {unit}'")
-        return float(value)
-    raise Mismatch(f"expected {quantity.article} such as '{quantity.example}', got {_show(value)}")
+        return _finite(float(value), value)
+    raise Mismatch(f"expected {quantity.article} such as '{quantity.example}', got {show(value)}")
 
 
 def _union(value: Any, options: tuple[Any, ...], text: bool) -> Any:
@@ -166,15 +180,16 @@ def _union(value: Any, options: tuple[Any, ...], text: bool) -> Any:
             return coerce(value, option, text=text)
         except Mismatch as error:
             failures.append(error)
-    if len(failures) == 1:
-        raise failures[0]
+    inside = [error for error in failures if error.path]  # of the right shape, wrong within: that says more
+    if len(failures) == 1 or len(inside) == 1:
+        raise (inside or failures)[0]
     wanted = " or ".join(describe(o) for o in options if o is not type(None))
-    raise Mismatch(f"expected {wanted}, got {_show(value)}")
+    raise Mismatch(f"expected {wanted}, got {show(value)}")
 
 
 def _sequence(value: Any, hint: Any, text: bool) -> Any:
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Sequence):
-        raise Mismatch(f"expected {describe(hint)}, got {_show(value)}")
+        raise Mismatch(f"expected {describe(hint)}, got {show(value)}")
     args = get_args(hint)
     if get_origin(hint) is tuple and not (len(args) == 2 and args[1] is Ellipsis):
         if len(value) != len(args):
@@ -190,7 +205,7 @@ def _sequence(value: Any, hint: Any, text: bool) -> Any:
 
 def _mapping(value: Any, hint: Any, text: bool) -> Any:
     if not isinstance(value, Mapping):
-        raise Mismatch(f"expected {describe(hint)}, got {_show(value)}")
+        raise Mismatch(f"expected {describe(hint)}, got {show(value)}")
     key_hint, value_hint = get_args(hint)
     return {coerce(k, key_hint, text=text): _within(k, v, value_hint, text) for k, v in value.items()}
 
@@ -204,9 +219,7 @@ def _within(key: str | int, value: Any, hint: Any, text: bool) -> Any:
 
 def _plain_type(value: Any, hint: Any, text: bool) -> Any:
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if hint is float and text and isinstance(value, str) and re.fullmatch(_NUMBER, value):
-        return float(value)  # YAML 1.2 reads 1e-3 as text
+        return _finite(float(value), value)
     if hint is int and isinstance(value, int) and not isinstance(value, bool):
         return value
     if hint is Duration and isinstance(value, str):
@@ -219,7 +232,7 @@ def _plain_type(value: Any, hint: Any, text: bool) -> Any:
         return value
     if isinstance(hint, type) and hint not in (int, float, str, bool) and isinstance(value, hint):
         return value
-    raise Mismatch(f"expected {describe(hint)}, got {_show(value)}")
+    raise Mismatch(f"expected {describe(hint)}, got {show(value)}")
 
 
 def describe(hint: Any) -> str:
@@ -242,7 +255,7 @@ def describe(hint: Any) -> str:
     return names.get(hint, getattr(hint, "__name__", str(hint)))
 
 
-def _show(value: Any) -> str:
+def show(value: Any) -> str:
     if value is None:
         return "nothing"
     if isinstance(value, bool):

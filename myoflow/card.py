@@ -1,0 +1,87 @@
+"""Card: what a dataset is, from `datasets/*.yaml`; everything a reader and a reader of the report need."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from myoflow import library
+from myoflow.build import load_one
+from myoflow.split import Split
+from myoflow.typed import Hz, Mismatch, frozen
+
+
+@frozen
+class Card:
+    """A dataset: origin and licence, how it was recorded, what is wrong with it, and which reader opens it.
+
+    `labels` in their order are the label ids of the store. `unmarked` is the label of samples that nobody marked,
+    which is no class to learn. `rate` is the true rate of the information, and `rate_note` how that was found.
+    `defects` says in words what a user must know. `splits` are the usual ones, by name. `files` says what to
+    download and give to `myoflow convert`; `options` are the reader's own.
+    """
+
+    name: str
+    title: str
+    reader: str
+    channels: tuple[str, ...]
+    rate: Hz
+    labels: tuple[str, ...]
+    citation: str = ""
+    licence: str = ""
+    home: str = ""
+    options: dict[str, Any] = attrs.Factory(dict)
+    subjects: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
+    placement: str = ""
+    units: str = "V"
+    rate_note: str = ""
+    power_line: Hz | None = None
+    unmarked: str | None = None
+    defects: tuple[str, ...] = ()
+    splits: dict[str, Split] = attrs.Factory(dict)
+    files: str = ""
+    restrictions: str = ""
+
+    def __attrs_post_init__(self) -> None:
+        if not self.rate > 0:
+            raise Mismatch(f"must be above zero, got {self.rate:g} Hz", ("rate",))
+        for field in ("channels", "labels"):
+            names: tuple[str, ...] = getattr(self, field)
+            if not names:
+                raise Mismatch("is empty", (field,))
+            for i, name in enumerate(names):
+                if name in names[:i]:
+                    raise Mismatch(f"names '{name}' twice", (field, i))
+        if self.unmarked is not None and self.unmarked not in self.labels:
+            raise Mismatch(f"'{self.unmarked}' is not one of the labels: {', '.join(self.labels)}", ("unmarked",))
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the reader makes the recordings itself and needs no files. Raises InputError: no such reader."""
+        from myoflow.readers.base import READERS
+
+        return not READERS[self.reader].needs_source
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels that can be learnt: all but `unmarked`."""
+        return tuple(label for label in self.labels if label != self.unmarked)
+
+
+def load_card(name: str) -> Card:
+    """A dataset's card by name or path.
+
+    Raises:
+        InputError: there is none of that name.
+        RecipeError: its file is wrong, with line and column.
+    """
+    path = library.find("datasets", name)
+    return _load(path.resolve(), path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _load(path: Path, changed: int) -> Card:
+    return load_one(Card, path, "dataset")[0]

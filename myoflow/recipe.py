@@ -1,0 +1,372 @@
+"""Recipe: YAML to frozen objects; every problem of a file at once, each with file, line and column."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import attrs
+from attrs.validators import and_, ge, gt, lt, optional
+
+from myoflow import library
+from myoflow.build import BAD, Builder, Placed
+from myoflow.card import load_card
+from myoflow.document import Document, Trail, emit, parse, problem
+from myoflow.errors import PlanError, RecipeError, did_you_mean
+from myoflow.extend import REMOVED, inherit, override
+from myoflow.split import Split
+from myoflow.stage import Stage
+from myoflow.typed import Hz, Mismatch, frozen, hints_of, plain
+
+if TYPE_CHECKING:
+    from myoflow.run import Run
+
+if TYPE_CHECKING:
+    from myoflow.run import Run
+
+TASKS = ("classify",)
+METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
+
+
+def _all(*limits: Any, null: bool = False) -> Any:
+    """Validator of a number within all limits. Typed loosely: attrs' validators are invariant in their type."""
+    return optional(and_(*limits)) if null else and_(*limits)
+
+
+@frozen
+class Data:
+    """What a recipe learns from.
+
+    `dataset` names a card of the library, `store` a folder of its own (default: beside the other stores). `labels`
+    keeps only these classes, in this order; default all of the card but its unmarked one. `regularise` puts a
+    recording with uneven time stamps on an even grid of that rate by holding values. `splice` drops unlabelled
+    samples before any stage, as some published scripts do; filters then ring at every seam.
+    """
+
+    dataset: str
+    split: Split
+    store: str | None = None
+    labels: tuple[str, ...] | None = None
+    regularise: Hz | None = None
+    splice: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.labels is not None and len(self.labels) < 2:
+            raise Mismatch("takes two labels or more", ("labels",))
+        for i, label in enumerate(self.labels or ()):
+            if label in (self.labels or ())[:i]:
+                raise Mismatch(f"names '{label}' twice", ("labels", i))
+        if self.regularise is not None and not self.regularise > 0:
+            raise Mismatch(f"must be above zero, got {self.regularise:g} Hz", ("regularise",))
+
+
+@frozen
+class Train:
+    """How the learned stages are trained: AdamW, linear warm-up and cosine decay by step.
+
+    `warmup` is a share of all steps. `batch` windows are one step on a device, `accumulate` batches one update.
+    `clip` limits the gradient's norm. `patience` stops after so many epochs without a better validation loss.
+    `mixup` is the alpha of its Beta distribution, 0 for none; `ema` the decay of averaged weights. Each of `seeds`
+    trains one model. Defaults are TinyMyo's fine-tuning (arXiv 2512.15729).
+    """
+
+    task: str = "classify"
+    epochs: int = attrs.field(default=50, validator=ge(1))
+    lr: float = attrs.field(default=5e-4, validator=gt(0))
+    batch: int = attrs.field(default=32, validator=ge(1))
+    accumulate: int = attrs.field(default=1, validator=ge(1))
+    weight_decay: float = attrs.field(default=0.01, validator=ge(0))
+    betas: tuple[float, float] = (0.9, 0.98)
+    warmup: float = attrs.field(default=0.1, validator=_all(ge(0), lt(1)))
+    min_lr: float = attrs.field(default=1e-5, validator=ge(0))
+    label_smoothing: float = attrs.field(default=0.1, validator=_all(ge(0), lt(1)))
+    clip: float | None = attrs.field(default=1.0, validator=_all(gt(0), null=True))
+    patience: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    mixup: float = attrs.field(default=0.0, validator=ge(0))
+    ema: float | None = attrs.field(default=None, validator=_all(gt(0), lt(1), null=True))
+    precision: Literal["float32", "bf16"] = "float32"
+    seeds: tuple[int, ...] = (0,)
+
+    def __attrs_post_init__(self) -> None:
+        if self.task not in TASKS:
+            close = did_you_mean(self.task, TASKS) or "."
+            raise Mismatch(f"there is no task '{self.task}'{close} Tasks: {', '.join(TASKS)}", ("task",))
+        for i, beta in enumerate(self.betas):
+            if not 0 <= beta < 1:
+                raise Mismatch(f"must be from 0 to below 1, got {beta}", ("betas", i))
+        if self.min_lr > self.lr:
+            raise Mismatch(f"must not be above lr ({self.lr}), got {self.min_lr}", ("min_lr",))
+        if not self.seeds:
+            raise Mismatch("is empty; give at least one", ("seeds",))
+        for i, seed in enumerate(self.seeds):
+            if not 0 <= seed < 2**32:
+                raise Mismatch(f"must be from 0 to below 2^32, got {seed}", ("seeds", i))
+            if seed in self.seeds[:i]:
+                raise Mismatch(f"names {seed} twice", ("seeds", i))
+
+
+@attrs.frozen(eq=False)
+class Origin:
+    """Where the stages of a recipe stand in its files."""
+
+    document: Document
+    pipeline: tuple[Trail, ...]
+    baselines: Mapping[str, tuple[Trail, ...]]
+
+
+@frozen
+class Recipe:
+    """A filled recipe: what to do, on what, where, and how it is judged.
+
+    Each of `baselines` is a chain of stages that branches off after the pipeline's window stage. `backends` runs
+    parallel to `pipeline`, and each of `baseline_backends` to its baseline: the backend that a stage itself asks
+    for, or None. `protocol: published` marks a recipe that repeats a publication's procedure with its flaws; the
+    report says so.
+    """
+
+    name: str
+    data: Data
+    pipeline: tuple[Stage, ...]
+    title: str = ""
+    protocol: Literal["strict", "published"] = "strict"
+    baselines: dict[str, tuple[Stage, ...]] = attrs.Factory(dict)
+    train: Train = attrs.Factory(Train)
+    evaluate: tuple[str, ...] = METRICS
+    backend: str | None = None
+    backends: tuple[str | None, ...] = ()
+    baseline_backends: dict[str, tuple[str | None, ...]] = attrs.Factory(dict)
+    origin: Any = attrs.field(default=None, eq=False, repr=False)
+
+    def run(self, *, backend: str | None = None, out: str | Path | None = None) -> Run:
+        """Prepare, train, evaluate and report, in the folder `out` (default `runs/<name>/<time>`).
+
+        Raises:
+            RecipeError, InputError: the recipe does not fit the data, or the data is not there.
+        """
+        from myoflow.run import run_recipe  # upwards, for `mf.load_recipe(...).run()` alone
+
+        return run_recipe(self, backend=backend, out=out)
+
+    def __attrs_post_init__(self) -> None:
+        # A recipe made in Python need not spell out that no stage asks for a backend.
+        if not self.backends:
+            object.__setattr__(self, "backends", (None,) * len(self.pipeline))
+        whole = {name: self.baseline_backends.get(name) or (None,) * len(c) for name, c in self.baselines.items()}
+        object.__setattr__(self, "baseline_backends", whole)
+
+    def with_backend(self, backend: str) -> Recipe:
+        """The same recipe with another backend at its top. Raises InputError when there is none of that name."""
+        library.find("backends", backend)
+        return attrs.evolve(self, backend=backend)  # type: ignore[misc]
+
+    def dump(self) -> str:
+        """YAML text with every default written out; loading it gives an equal Recipe."""
+        return emit(self.filled())
+
+    def filled(self) -> dict[str, Any]:
+        """The recipe as plain values, every default written out."""
+        data = _plain_fields(self.data)
+        data["split"] = _plain_fields(self.data.split)
+        return {
+            "name": self.name,
+            "title": self.title,
+            "protocol": self.protocol,
+            "data": data,
+            "pipeline": _plain_stages(self.pipeline, self.backends),
+            "baselines": {name: _plain_stages(c, self.baseline_backends[name]) for name, c in self.baselines.items()},
+            "train": _plain_fields(self.train),
+            "evaluate": list(self.evaluate),
+            "backend": self.backend,
+        }
+
+    @property
+    def digest(self) -> str:
+        """Short SHA-256 of everything that decides the result: the filled recipe without name and title."""
+        filled = {key: value for key, value in self.filled().items() if key not in ("name", "title")}
+        return hashlib.sha256(emit(filled).encode()).hexdigest()[:12]
+
+    def located(self, error: PlanError, baseline: str | None = None) -> RecipeError:
+        """A planning error with the place of its stage and field in the recipe's file.
+
+        `error.stage` counts in `pipeline`, or in the named baseline's whole chain: the pipeline up to its window
+        stage, then the baseline's own stages.
+        """
+        if self.origin is None:
+            return RecipeError([problem(str(error), self.name)])
+        document, trails = self.origin.document, self.origin.pipeline
+        section: Trail = ("pipeline",)
+        if baseline is not None:
+            names = [stage.name for stage in self.pipeline]
+            shared = names.index("window") + 1 if "window" in names else 0
+            trails = (*trails[:shared], *self.origin.baselines[baseline])
+            section = ("baselines", baseline)
+        if error.stage is None or not 0 <= error.stage < len(trails):
+            return RecipeError([problem(str(error), document.key_at(section))])
+        trail = trails[error.stage]
+        written = error.field is not None and (*trail, error.field) in document.values
+        place = document.value_at((*trail, error.field)) if written else document.key_at(trail)
+        return RecipeError([problem(str(error), place)])
+
+
+def _plain_fields(thing: Any) -> dict[str, Any]:
+    return {name: plain(getattr(thing, name), hint) for name, hint in hints_of(type(thing)).items()}
+
+
+def _plain_stages(stages: Sequence[Stage], backends: Sequence[str | None]) -> list[Any]:
+    items: list[Any] = []
+    for stage, backend in zip(stages, backends, strict=True):
+        fields = _plain_fields(stage)
+        if backend is not None:
+            fields["backend"] = backend
+        items.append({stage.name: fields} if fields else stage.name)
+    return items
+
+
+def load_recipe(name_or_path: str | Path, *overrides: str) -> Recipe:
+    """`load` as `mf.load_recipe`: `mf.load_recipe("quickstart", "train.epochs=1")`."""
+    return load(name_or_path, overrides)
+
+
+def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe by path, or by name from the library, with dotted overrides such as `train.lr=1e-3`.
+
+    Raises:
+        InputError: there is no such recipe.
+        RecipeError: it is wrong; every problem of the file, one line each.
+    """
+    path = library.find("recipes", str(name_or_path))
+    document = inherit(path)
+    builder = Builder(document)
+    for text in overrides:
+        try:
+            override(document, text)
+        except RecipeError as error:
+            builder.problems += error.problems
+    recipe = _Sections(builder).recipe(path.stem)
+    builder.check()
+    assert recipe is not None, "a builder that gives nothing has said why"
+    return recipe
+
+
+def parse_stages(text: str) -> tuple[tuple[Stage, ...], tuple[str | None, ...]]:
+    """Stages from YAML text, a list as under `pipeline:` (with or without that key), and each one's backend.
+
+    Raises:
+        RecipeError: with line and column in the text.
+    """
+    document = parse(text, "pipeline")
+    builder = Builder(document)
+    value, trail = document.value, ()  # type: tuple[Any, Trail]
+    if isinstance(value, dict):
+        builder.mapping(value, (), "the text", ("pipeline",))
+        value, trail = value.get("pipeline"), ("pipeline",)
+    placed = builder.stages(value, trail, "pipeline")
+    builder.check()
+    assert placed is not None, "a builder that gives nothing has said why"
+    return tuple(p.stage for p in placed), tuple(p.backend for p in placed)
+
+
+_KEYS = ("extends", "name", "title", "protocol", "data", "pipeline", "baselines", "train", "evaluate", "backend")
+
+
+class _Sections:
+    """The top level of a recipe, section by section, each checked whatever the others hold."""
+
+    def __init__(self, builder: Builder) -> None:
+        self.builder = builder
+        self.document = builder.document
+
+    def recipe(self, stem: str) -> Recipe | None:
+        top = self.builder.mapping(self.document.value, (), "a recipe", _KEYS) or {}
+        top = {key: value for key, value in top.items() if value is not REMOVED}
+        hints = hints_of(Recipe)
+        simple = {key: value for key, value in top.items() if key in ("name", "title", "protocol")}
+        known, _ = self.builder.fields(simple, hints, (), "")
+        known["data"] = self._data(top)
+        pipeline = self._pipeline(top)
+        baselines = self._baselines(top.get("baselines"))
+        known["train"] = self.builder.section(Train, top.get("train"), ("train",), "train")
+        known["evaluate"] = self._evaluate(top.get("evaluate", list(METRICS)))
+        known["backend"] = self.builder.named("backends", top.get("backend"), ("backend",), "backend")
+        if self.builder.problems or pipeline is None:
+            return None
+        known.setdefault("name", stem)
+        known.setdefault("title", known["name"])
+        origin = Origin(
+            document=self.document,
+            pipeline=tuple(p.trail for p in pipeline),
+            baselines={name: tuple(p.trail for p in placed) for name, placed in baselines.items()},
+        )
+        return Recipe(
+            **known,
+            pipeline=tuple(p.stage for p in pipeline),
+            backends=tuple(p.backend for p in pipeline),
+            baselines={name: tuple(p.stage for p in placed) for name, placed in baselines.items()},
+            baseline_backends={name: tuple(p.backend for p in placed) for name, placed in baselines.items()},
+            origin=origin,
+        )
+
+    def _needs(self, key: str, what: str) -> None:
+        if (key,) not in self.builder.meant:
+            self.builder.fail(f"a recipe needs '{key}' ({what})", self.document.value_at(()))
+
+    def _data(self, top: Mapping[str, Any]) -> Data | None:
+        if "data" not in top:
+            self._needs("data", "a section: which dataset, and how it is split")
+            return None
+        section = top["data"]
+        data = self.builder.section(Data, section, ("data",), "data")
+        if not isinstance(section, Mapping) or not isinstance(section.get("dataset"), str):
+            return data
+        named = self.builder.named("datasets", section["dataset"], ("data", "dataset"), "data.dataset")
+        if named is not BAD and data is not None and data.labels is not None:
+            self._labels(data)
+        return data
+
+    def _labels(self, data: Data) -> None:
+        try:
+            known = load_card(data.dataset).labels
+        except RecipeError as error:
+            self.builder.problems += error.problems  # what is wrong stands in the card
+            return
+        for i, label in enumerate(data.labels or ()):
+            if label not in known:
+                message = f"data.labels: {data.dataset} has no label '{label}'{did_you_mean(label, known) or '.'}"
+                self.builder.fail(
+                    f"{message} Labels: {', '.join(known)}", self.document.value_at(("data", "labels", i))
+                )
+
+    def _pipeline(self, top: Mapping[str, Any]) -> list[Placed] | None:
+        if "pipeline" not in top:
+            self._needs("pipeline", "a list of stages")
+            return None
+        return self.builder.stages(top["pipeline"], ("pipeline",), "pipeline")
+
+    def _baselines(self, value: Any) -> dict[str, list[Placed]]:
+        if value is None:
+            return {}
+        found = {}
+        chains = self.builder.field(value, dict[str, Any], ("baselines",), "baselines")
+        for name, chain in {} if chains is BAD else chains.items():
+            if chain is REMOVED:
+                continue
+            label = f"baselines.{name}"
+            found[name] = self.builder.stages(chain, ("baselines", name), label) or []
+        return found
+
+    def _evaluate(self, value: Any) -> Any:
+        metrics = self.builder.field(value, tuple[str, ...], ("evaluate",), "evaluate")
+        if metrics is BAD:
+            return metrics
+        if not metrics:
+            self.builder.fail("evaluate: is empty; name a metric", self.document.value_at(("evaluate",)))
+        for i, metric in enumerate(metrics):
+            place = self.document.value_at(("evaluate", i))
+            if metric not in METRICS:
+                close = did_you_mean(metric, METRICS) or "."
+                self.builder.fail(f"there is no metric '{metric}'{close} Metrics: {', '.join(METRICS)}", place)
+            elif metric in metrics[:i]:
+                self.builder.fail(f"evaluate names '{metric}' twice", place)
+        return metrics

@@ -1,0 +1,405 @@
+"""Scores: what a classifier's predictions are worth, with intervals that respect how the windows hang together.
+
+Every metric here is a function of a tally: for each label, how often it was decided rightly, was true, was decided.
+Tallies add up, so a bootstrap needs one tally per resampled unit, and drawing units again is one matrix product.
+Windows of one subject resemble each other, therefore the unit is the subject wherever there are enough of them
+(cluster bootstrap: Davison & Hinkley 1997, section 3.8; Cameron, Gelbach & Miller 2008). Intervals are percentile
+intervals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from myoflow.errors import InputError, did_you_mean
+from myoflow.predictions import Floats, Ints, Predictions, aligned, concat
+
+__all__ = [
+    "METRICS",
+    "Basis",
+    "Difference",
+    "Estimate",
+    "Predictions",
+    "aligned",
+    "concat",
+    "confusion",
+    "difference",
+    "score",
+    "summarise",
+    "tally",
+]
+
+LEVEL = 0.95
+RESAMPLES = 2000
+FEW = 3  # fewer units than this are not resampled: the next finer unit is
+THIN = 10  # percentile intervals from fewer units than this are known to be too narrow
+EXACT = 12  # up to this many units all 2**n sign flips are enumerated
+
+
+def confusion(predictions: Predictions) -> Ints:
+    """Counts `(truth, decision)`, `(label, label)`."""
+    k = len(predictions.labels)
+    counts: Ints = np.bincount(predictions.label * k + predictions.decision, minlength=k * k).reshape(k, k)
+    return counts.astype(np.int64)
+
+
+def tally(predictions: Predictions, unit: Ints | None = None) -> Ints:
+    """Times each label was hit, true and decided, `(unit, 3, label)`.
+
+    `unit` gives each window's unit, `(window,)` of 0, 1, ...; without it all windows are one unit.
+    """
+    unit = np.zeros(len(predictions), dtype=np.int64) if unit is None else unit
+    k, units = len(predictions.labels), int(unit.max(initial=0)) + 1
+    truth, decision = predictions.label, predictions.decision
+    hit = truth == decision
+    parts = ((unit[hit], truth[hit]), (unit, truth), (unit, decision))
+    counts: Ints = np.stack([np.bincount(u * k + v, minlength=units * k).reshape(units, k) for u, v in parts], axis=1)
+    return counts.astype(np.int64)
+
+
+def accuracy(tallies: Any) -> Floats:
+    """Share of windows decided rightly. `tallies` is `(..., 3, label)` as `tally` gives it; so are those below."""
+    hit, true, _ = _split(tallies)
+    return _ratio(hit.sum(axis=-1), true.sum(axis=-1))
+
+
+def balanced_accuracy(tallies: Any) -> Floats:
+    """Mean recall over the labels that occur in the truth (Brodersen et al. 2010; as scikit-learn has it)."""
+    hit, true, _ = _split(tallies)
+    present = true > 0
+    return _ratio(np.where(present, _ratio(hit, true), 0.0).sum(axis=-1), present.sum(axis=-1))
+
+
+def macro_f1(tallies: Any) -> Floats:
+    """Mean over labels of `2 hit / (true + decided)`, which is `2 TP / (2 TP + FP + FN)`.
+
+    A label counts when it occurs in the truth or among the decisions (scikit-learn's default): one decided but never
+    true scores 0, one that does neither says nothing and is left out.
+    """
+    hit, true, decided = _split(tallies)
+    present = true + decided > 0
+    return _ratio(np.where(present, _ratio(2 * hit, true + decided), 0.0).sum(axis=-1), present.sum(axis=-1))
+
+
+def _split(tallies: Any) -> tuple[Floats, Floats, Floats]:
+    values = np.asarray(tallies, dtype=np.float64)
+    return values[..., 0, :], values[..., 1, :], values[..., 2, :]
+
+
+def _ratio(top: Any, bottom: Any) -> Floats:
+    bottom = np.asarray(bottom, dtype=np.float64)
+    result: Floats = np.divide(top, bottom, out=np.full(np.shape(bottom), np.nan), where=bottom > 0)
+    return result
+
+
+METRICS: dict[str, Callable[[Any], Floats]] = {
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+    "macro_f1": macro_f1,
+}
+
+
+def _metrics(names: Sequence[str]) -> dict[str, Callable[[Any], Floats]]:
+    for name in names:
+        if name not in METRICS:
+            hint = did_you_mean(name, METRICS) or "."
+            raise InputError(f"there is no metric '{name}'{hint} Metrics: {', '.join(METRICS)}")
+    return {name: METRICS[name] for name in names}
+
+
+@frozen
+class Basis:
+    """What was resampled for an interval: the unit, how many there were, and what that cannot tell (`note`)."""
+
+    unit: str
+    units: int
+    resamples: int
+    note: str | None = None
+
+
+@frozen
+class Estimate:
+    """A metric with its interval. `value` is the mean over seeds, `std` the deviation over seeds (None for one)."""
+
+    value: float
+    low: float
+    high: float
+    per_seed: tuple[float, ...]
+    std: float | None
+    basis: Basis
+
+
+@frozen
+class Difference:
+    """Metric of one model minus that of another on the same windows, and the two-sided `p` of no difference."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+    exact: bool
+    basis: Basis
+
+
+def _codes(*columns: npt.NDArray[Any]) -> Ints:
+    """One integer per distinct row of the columns, in sorted order."""
+    code = np.zeros(len(columns[0]), dtype=np.int64)
+    for column in columns:
+        values, inverse = np.unique(column, return_inverse=True)
+        code = np.unique(code * len(values) + inverse, return_inverse=True)[1]
+    return code.astype(np.int64)
+
+
+UNITS: dict[str, Callable[[Predictions], Ints]] = {
+    "subject": lambda p: _codes(p.subject),
+    "recording": lambda p: _codes(p.subject, p.session, p.recording),
+    # One execution of one label: its windows overlap and share posture, so they are drawn together.
+    "repetition": lambda p: _codes(p.subject, p.session, p.recording, p.label, p.repetition),
+    "window": lambda p: np.arange(len(p), dtype=np.int64),
+}
+
+
+def _basis(p: Predictions, coarsest_first: Sequence[str], resamples: int) -> tuple[Basis, Ints]:
+    """The coarsest unit of which there are enough, and each window's unit. Raises InputError without windows."""
+    if not len(p):
+        raise InputError("there are no windows to score: the test split is empty")
+    for unit in coarsest_first:
+        codes = UNITS[unit](p)
+        units = int(codes.max()) + 1
+        if units >= FEW or unit == "window":
+            break
+    notes = []
+    if unit != "subject":
+        subjects = len(np.unique(p.subject))
+        of = f"{unit}s of {subjects} {'subject' if subjects == 1 else 'subjects'} were resampled"
+        notes.append(f"{of}: the interval says nothing about other subjects")
+    if units < THIN:
+        notes.append(f"only {units} {unit}s: an interval from so few is rather too narrow")
+    note = "; ".join(notes) or None
+    return Basis(unit, units, resamples, note), codes
+
+
+ALL_UNITS = ("subject", "recording", "repetition", "window")
+WITHIN_SUBJECT = ("repetition", "window")
+
+
+def _draws(rows: Ints, basis: Basis, seed: int) -> Iterator[Floats]:
+    """Sums of `basis.units` rows drawn with replacement, in blocks of `(resample, cells)`.
+
+    Equal rows are pooled: drawing from counted kinds is the same and much cheaper for small units.
+    """
+    kinds, counts = np.unique(rows, axis=0, return_counts=True)
+    rng = np.random.default_rng(seed)
+    step = max(1, 4_000_000 // max(kinds.shape))
+    kinds = kinds.astype(np.float64)
+    for first in range(0, basis.resamples, step):
+        size = min(step, basis.resamples - first)
+        yield rng.multinomial(int(counts.sum()), counts / counts.sum(), size=size).astype(np.float64) @ kinds
+
+
+def _interval(samples: Floats) -> tuple[float, float]:
+    low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def score(
+    predictions: Predictions | Sequence[Predictions],
+    metrics: Sequence[str] = tuple(METRICS),
+    *,
+    units: Sequence[str] = ALL_UNITS,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """Metrics with 95 % bootstrap intervals.
+
+    Several predictions are several seeds on the same windows: `value` is the mean of the metric over seeds, and each
+    resample takes the same units for all seeds and averages their metrics. For accuracy that is the bootstrap of
+    each window's correctness averaged over seeds. Seeds are not resampled: the interval is about other subjects.
+    `units` lists what may be resampled, coarsest first; the first with at least 3 members is.
+
+    Raises:
+        InputError: an unknown metric, no windows, or seeds whose windows differ.
+    """
+    seeds = aligned([predictions] if isinstance(predictions, Predictions) else predictions)
+    functions = _metrics(metrics)
+    basis, unit = _basis(seeds[0], units, resamples)
+    rows = np.stack([tally(p, unit) for p in seeds], axis=1)
+    shape = (-1, *rows.shape[1:])
+    samples: dict[str, list[Floats]] = {name: [] for name in functions}
+    for block in _draws(_flat(rows), basis, seed):
+        for name, function in functions.items():
+            samples[name].append(function(block.reshape(shape)).mean(axis=1))
+    result = {}
+    for name, function in functions.items():
+        each = function(rows.sum(axis=0))
+        low, high = _interval(np.concatenate(samples[name]))
+        std = float(each.std(ddof=1)) if len(seeds) > 1 else None
+        result[name] = Estimate(float(each.mean()), low, high, tuple(map(float, each)), std, basis)
+    return result
+
+
+def difference(
+    one: Predictions | Sequence[Predictions],
+    other: Predictions | Sequence[Predictions],
+    metrics: Sequence[str] = tuple(METRICS),
+    *,
+    units: Sequence[str] = ALL_UNITS,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Difference]:
+    """`one` minus `other` on the same windows, with a paired bootstrap interval and a sign-flip p value.
+
+    The test swaps the two models' decisions on whole units at random (for accuracy: flips the sign of each unit's
+    difference) and asks how often the difference is at least as far from 0. All `2**n` swaps are taken up to 12
+    units; beyond that, `resamples` of them, counted with the observed one (Phipson & Smyth 2010).
+    Seeds are paired in order; of unequal numbers each repeats until both end together.
+
+    Raises:
+        InputError: an unknown metric, no windows, or windows that differ.
+    """
+    ones = [one] if isinstance(one, Predictions) else list(one)
+    others = [other] if isinstance(other, Predictions) else list(other)
+    if not ones or not others:
+        raise InputError("there are no predictions to compare")
+    parts = aligned([*ones, *others])
+    functions = _metrics(metrics)
+    basis, unit = _basis(parts[0], units, resamples)
+    seeds = math.lcm(len(ones), len(others))
+    sides = [[parts[i % len(ones)] for i in range(seeds)], [parts[len(ones) + i % len(others)] for i in range(seeds)]]
+    cached = {id(p): tally(p, unit) for p in parts}
+    rows = np.stack([np.stack([cached[id(p)] for p in side], axis=1) for side in sides], axis=1)
+    shape = (-1, *rows.shape[1:])
+
+    def gap(function: Callable[[Any], Floats], cells: Any) -> Floats:
+        each = function(cells.reshape(shape)).mean(axis=-1)
+        return np.asarray(each[:, 0] - each[:, 1])
+
+    blocks = [{name: gap(f, block) for name, f in functions.items()} for block in _draws(_flat(rows), basis, seed)]
+    flips = [{name: gap(f, block) for name, f in functions.items()} for block in _swaps(rows, basis, seed)]
+    exact = basis.units <= EXACT
+    result = {}
+    for name, function in functions.items():
+        value = float(gap(function, rows.sum(axis=0))[0])
+        low, high = _interval(np.concatenate([block[name] for block in blocks]))
+        as_far = np.abs(np.concatenate([block[name] for block in flips])) >= abs(value) - 1e-12
+        p = float(as_far.mean()) if exact else float((1 + as_far.sum()) / (1 + len(as_far)))
+        result[name] = Difference(value, low, high, p, exact, basis)
+    return result
+
+
+def _flat(rows: Ints) -> Ints:
+    return rows.reshape(len(rows), -1)
+
+
+def _swaps(rows: Ints, basis: Basis, seed: int) -> Iterator[Floats]:
+    """Summed tallies after swapping the two models (axis 1 of `rows`) on some units, in blocks `(swap, cells)`."""
+    straight, crossed = _flat(rows).astype(np.float64), _flat(rows[:, ::-1]).astype(np.float64)
+    if basis.units <= EXACT:
+        keep = (np.arange(2**basis.units)[:, None] >> np.arange(basis.units)) & 1
+        yield keep @ straight + (1 - keep) @ crossed
+        return
+    rng = np.random.default_rng(seed + 1)
+    kinds, counts = np.unique(_flat(rows), axis=0, return_counts=True)
+    turned = kinds.reshape(-1, *rows.shape[1:])[:, ::-1].reshape(kinds.shape)
+    step = max(1, 4_000_000 // max(kinds.shape))
+    for first in range(0, basis.resamples, step):
+        size = min(step, basis.resamples - first)
+        kept = rng.binomial(counts, 0.5, size=(size, len(counts)))
+        yield kept.astype(np.float64) @ kinds + (counts - kept).astype(np.float64) @ turned
+
+
+def summarise(
+    models: Mapping[str, Sequence[Predictions]],
+    metrics: Sequence[str] = tuple(METRICS),
+    main: str | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The content of metrics.json: plain values, rounded to 6 digits, the same for the same predictions in any order.
+
+    `models` gives one Predictions per seed (folds already put together); `main` is the model that the others are
+    subtracted from, the first one unless named. `confusion` adds up the seeds: each window counts once per seed.
+
+    Raises:
+        InputError: no models, an unknown `main` or metric, or models that saw different windows.
+    """
+    if not models or not all(models.values()):
+        raise InputError("there are no predictions to score")
+    main = next(iter(models)) if main is None else main
+    if main not in models:
+        hint = did_you_mean(main, models) or "."
+        raise InputError(f"there is no model '{main}'{hint} Models: {', '.join(models)}")
+    names = [name for name, seeds in models.items() for _ in seeds]
+    parts = iter(aligned([p for seeds in models.values() for p in seeds], names))
+    ordered = {name: [next(parts) for _ in seeds] for name, seeds in models.items()}
+    first = ordered[main][0]
+    basis, _ = _basis(first, ALL_UNITS, resamples)
+    options: dict[str, Any] = {"resamples": resamples, "seed": seed}
+    result = {
+        "main": main,
+        "metrics": list(metrics),
+        "labels": list(first.labels),
+        "windows": len(first),
+        "windows_per_label": dict(
+            zip(first.labels, np.bincount(first.label, minlength=len(first.labels)).tolist(), strict=True)
+        ),
+        "subjects": np.unique(first.subject).tolist(),
+        "interval": {"level": LEVEL, **_plain_basis(basis)},
+        "models": {name: _model(seeds, metrics, options) for name, seeds in ordered.items()},
+        "differences": {
+            name: {
+                metric: {"value": d.value, "low": d.low, "high": d.high, "p": d.p, "exact": d.exact}
+                for metric, d in difference(ordered[main], seeds, metrics, **options).items()
+            }
+            for name, seeds in ordered.items()
+            if name != main
+        },
+    }
+    rounded: dict[str, Any] = _rounded(result)
+    return rounded
+
+
+def _plain_basis(basis: Basis) -> dict[str, Any]:
+    return {"unit": basis.unit, "units": basis.units, "resamples": basis.resamples, "note": basis.note}
+
+
+def _model(seeds: list[Predictions], metrics: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+    overall = score(seeds, metrics, **options)
+    per_subject = {}
+    for subject in np.unique(seeds[0].subject).tolist():
+        own = [p.take(p.subject == subject) for p in seeds]
+        scores = score(own, metrics, units=WITHIN_SUBJECT, **options)
+        basis = next(iter(scores.values())).basis if scores else _basis(own[0], WITHIN_SUBJECT, 0)[0]
+        per_subject[subject] = {
+            "windows": len(own[0]),
+            "unit": basis.unit,
+            "units": basis.units,
+            **{name: {"value": e.value, "low": e.low, "high": e.high} for name, e in scores.items()},
+        }
+    return {
+        "seeds": len(seeds),
+        "metrics": {
+            name: {"value": e.value, "low": e.low, "high": e.high, "std": e.std, "per_seed": list(e.per_seed)}
+            for name, e in overall.items()
+        },
+        "per_subject": per_subject,
+        "confusion": np.sum([confusion(p) for p in seeds], axis=0).tolist(),
+    }
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded(item) for item in value]
+    if isinstance(value, float):
+        # + 0.0 turns -0.0 into 0.0; a metric of nothing becomes null, which JSON has, and not NaN, which it has not.
+        return round(value, 6) + 0.0 if math.isfinite(value) else None
+    return value

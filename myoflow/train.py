@@ -1,0 +1,371 @@
+"""Train: one loop that reads top to bottom, on accelerate for devices and processes.
+
+Everything random is drawn from `(seed, step)`: the order of the data by the caller's `batches(epoch)`, dropout and
+mixup here. So there is no random state to save, and a training resumed at any epoch is the undisturbed one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+
+from myoflow import checkpoint
+from myoflow.errors import InputError, MyoflowError
+from myoflow.progress import Progress
+from myoflow.typed import hints_of
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
+
+    from myoflow.recipe import Train
+    from myoflow.tasks.base import Task
+
+Batch = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+
+CHECKPOINT_S = 10.0  # least time between checkpoints: short epochs should not wait for the disk
+
+
+@attrs.frozen
+class Epoch:
+    """One line of the learning curve. `lr` is the last one used; validation is None where there is none."""
+
+    epoch: int
+    loss: float
+    valid_loss: float | None
+    valid_accuracy: float | None
+    lr: float
+    seconds: float
+
+
+@attrs.frozen
+class History:
+    """The learning curve. `best` is the epoch whose weights were kept, counted from 1."""
+
+    epochs: tuple[Epoch, ...]
+    best: int
+    stopped_early: bool = False
+
+
+def fit(
+    module: torch.nn.Module,
+    batches: Callable[[int], Iterable[Batch]],
+    valid: Callable[[], Iterable[Batch]] | None,
+    task: Task,
+    settings: Train,
+    *,
+    seed: int,
+    steps_per_epoch: int,
+    folder: Path,
+    progress: Progress | None = None,
+) -> History:
+    """Train `module` in place; at the end it holds the kept weights, on the CPU, in eval mode.
+
+    `batches(epoch)` gives the `steps_per_epoch` training batches `(x, y)` of an epoch, y label indices, the same ones
+    whenever it is asked; `valid()` gives the validation batches. With `settings.patience` the weights of the best
+    validation loss are kept, else the last ones; with `settings.ema` validation and kept weights are the average's.
+    `folder` receives `history.jsonl` after every epoch and `checkpoint.pt` (after epochs, at most every 10 s), from
+    which a killed training resumes.
+    Build the module under a fixed seed: its fresh weights are not drawn here.
+
+    Raises:
+        InputError: patience without validation data, no batches, or a checkpoint of another training.
+        MyoflowError: the loss is no longer a number.
+    """
+    from accelerate import Accelerator
+
+    if steps_per_epoch < 1:
+        raise InputError("there is nothing to train on: the training split has no windows")
+    if settings.patience is not None and valid is None:
+        raise InputError("train.patience needs a validation split: give data.split.valid, or set patience to null")
+    accelerator = Accelerator()
+    training = _Training(module, task, settings, seed, steps_per_epoch, accelerator)
+    path = folder / "checkpoint.pt"
+    state = checkpoint.read(path, training.fingerprint)
+    if state is not None:
+        training.restore(state)
+    title = f"Training {sum(p.numel() for p in module.parameters()):,} parameters, seed {seed}"
+    with (progress or Progress()).phase(title, settings.epochs * steps_per_epoch) as advance:
+        advance(training.epoch * steps_per_epoch)
+        written = time.perf_counter()
+        while not training.done:
+            start = time.perf_counter()
+            loss = training.run_epoch(batches, advance)
+            valid_loss, accuracy = training.validate(valid) if valid is not None else (None, None)
+            training.finish_epoch(loss, valid_loss, accuracy, time.perf_counter() - start)
+            if accelerator.is_main_process:
+                folder.mkdir(parents=True, exist_ok=True)
+                _write_history(folder / "history.jsonl", training.history)
+                if training.done or time.perf_counter() - written > CHECKPOINT_S:
+                    checkpoint.write(path, training.state())
+                    written = time.perf_counter()
+    accelerator.wait_for_everyone()
+    module.load_state_dict(training.kept())
+    module.cpu().eval()
+    return History(tuple(training.history), training.best, training.stopped)
+
+
+class _Training:
+    """The state of a training and what moves it on by an epoch."""
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        task: Task,
+        settings: Train,
+        seed: int,
+        steps_per_epoch: int,
+        accelerator: Accelerator,
+    ) -> None:
+        import torch
+
+        self.module, self.task, self.settings, self.seed = module, task, settings, seed
+        self.accelerator = accelerator
+        self.model = accelerator.prepare(module)  # on its device, wrapped when there are several processes
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(module, settings.weight_decay), lr=settings.lr, betas=settings.betas, fused=True
+        )
+        self.updates = -(-steps_per_epoch // settings.accumulate)
+        self.step = 0
+        self.epoch = 0
+        self.best = 0
+        self.stopped = False
+        self.history: list[Epoch] = []
+        self.best_weights: dict[str, torch.Tensor] | None = None
+        self.average = _copy(module) if settings.ema is not None else None
+        fields = {name: getattr(settings, name) for name in hints_of(type(settings)) if name != "seeds"}
+        shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in module.state_dict().items()]
+        lines = [*(f"{k}: {v}" for k, v in fields.items()), f"seed: {seed}", f"batches: {steps_per_epoch}", *shapes]
+        self.fingerprint = "\n".join(lines)
+
+    @property
+    def done(self) -> bool:
+        return self.stopped or self.epoch >= self.settings.epochs
+
+    def run_epoch(self, batches: Callable[[int], Iterable[Batch]], advance: Callable[[int], None]) -> float:
+        """One pass over the training data; mean loss per window."""
+        self.model.train()
+        total, windows = 0.0, 0
+        for group in _grouped(batches(self.epoch), self.settings.accumulate):
+            loss, size = self.update(group)
+            total, windows = total + loss * size, windows + size
+            advance(len(group))
+        if windows == 0:
+            raise MyoflowError("an epoch of training gave no batches")
+        return total / windows
+
+    def update(self, group: list[Batch]) -> tuple[float, int]:
+        """One optimiser step on the batches of `group`; their mean loss and size, over all processes.
+
+        Every window weighs the same, however the batches are cut and shared out.
+        """
+        import torch
+
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        rng = np.random.default_rng([self.seed, self.step, rank])
+        torch.manual_seed(int(rng.integers(2**63)))
+        lr = learning_rate(self.step, self.updates * self.settings.epochs, self.settings)
+        for parameters in self.optimizer.param_groups:
+            parameters["lr"] = lr
+        size = sum(len(y) for _, y in group)
+        total = torch.zeros((), device=self.accelerator.device)
+        for i, (x, y) in enumerate(group):
+            last = i == len(group) - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
+                share = len(y[rank::world]) / size
+                loss = self.loss(x[rank::world], y[rank::world], rng) if share else self.nothing(x)
+                self.accelerator.backward(loss * (share * world))  # DDP averages over processes
+                total += loss.detach() * share
+        value = float(self.accelerator.reduce(total, "sum"))
+        if not math.isfinite(value):
+            raise MyoflowError(
+                f"training diverged: the loss is {value} in epoch {self.epoch + 1}, step {self.step + 1}, "
+                f"at a learning rate of {lr:.3g}. Try a lower train.lr, a longer train.warmup, train.clip=1 or "
+                "train.precision=float32; if it fails in the first step, look for NaN in the data (quality stage)"
+            )
+        if self.settings.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.settings.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.step += 1
+        self.follow()
+        return value, size
+
+    def loss(self, x: npt.NDArray[Any], y: npt.NDArray[Any], rng: np.random.Generator) -> torch.Tensor:
+        """Training loss of one batch, mixed with itself in another order where mixup is on (arXiv 1710.09412)."""
+        inputs, target = self.tensors(x, y)
+        smoothing, alpha = self.settings.label_smoothing, self.settings.mixup
+        if not alpha:
+            return self.task.loss(self.outputs(inputs), target, smoothing)
+        import torch
+
+        part = float(rng.beta(alpha, alpha))
+        order = torch.from_numpy(rng.permutation(len(y))).to(target.device)
+        output = self.outputs(part * inputs + (1 - part) * inputs[order])
+        mine, other = self.task.loss(output, target, smoothing), self.task.loss(output, target[order], smoothing)
+        return part * mine + (1 - part) * other
+
+    def nothing(self, x: npt.NDArray[Any]) -> torch.Tensor:
+        """A loss of zero for a process whose share of a small last batch is empty; it must still join the others."""
+        return self.outputs(self.tensors(x[:1], np.zeros(1))[0]).sum() * 0
+
+    def outputs(self, inputs: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            output: torch.Tensor = self.model(inputs)
+        return output.float()
+
+    def tensors(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        device = self.accelerator.device
+        y = y.astype(np.int64) if y.dtype.kind in "iu" else y.astype(np.float32)
+        return torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(device), torch.from_numpy(y).to(device)
+
+    def follow(self) -> None:
+        """Move the averaged weights; the decay starts low, so that the first weights are soon forgotten."""
+        if self.average is None or self.settings.ema is None:
+            return
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        for name, tensor in self.module.state_dict().items():
+            if tensor.is_floating_point():
+                self.average[name].lerp_(tensor, 1 - decay)
+            else:
+                self.average[name].copy_(tensor)
+
+    def validate(self, valid: Callable[[], Iterable[Batch]]) -> tuple[float | None, float | None]:
+        """Mean loss and accuracy per window of the weights that would be kept now; None without any window."""
+        import torch
+
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        sums = torch.zeros(3, dtype=torch.float64)
+        self.model.eval()
+        with torch.no_grad(), self.averaged():
+            for x, y in valid():
+                if len(y[rank::world]) == 0:
+                    continue
+                inputs, target = self.tensors(x[rank::world], y[rank::world])
+                output = self.outputs(inputs)
+                loss = self.task.loss(output, target, self.settings.label_smoothing)
+                count = len(target)
+                sums += torch.tensor([float(loss) * count, float(self.task.correct(output, target)), count])
+        loss_sum, correct, windows = self.accelerator.reduce(sums.to(self.accelerator.device), "sum").tolist()
+        return (loss_sum / windows, correct / windows) if windows else (None, None)
+
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The averaged weights stand in for the trained ones meanwhile."""
+        if self.average is None:
+            yield
+            return
+        trained = _copy(self.module)
+        self.module.load_state_dict(self.average)
+        try:
+            yield
+        finally:
+            self.module.load_state_dict(trained)
+
+    def finish_epoch(self, loss: float, valid_loss: float | None, accuracy: float | None, seconds: float) -> None:
+        """Note the epoch, keep its weights if they are the best, decide whether to stop."""
+        self.epoch += 1
+        lr = float(self.optimizer.param_groups[0]["lr"])
+        self.history.append(Epoch(self.epoch, loss, valid_loss, accuracy, lr, round(seconds, 3)))
+        patience = self.settings.patience
+        if patience is None:
+            self.best = self.epoch
+            return
+        if valid_loss is None:
+            raise InputError("train.patience needs validation windows, but the validation split has none")
+        known = self.history[self.best - 1].valid_loss if self.best else None
+        if known is None or valid_loss < known:
+            self.best = self.epoch
+            self.best_weights = _copy(self.module) if self.average is None else dict(_clone(self.average))
+        self.stopped = self.epoch - self.best >= patience
+
+    def kept(self) -> dict[str, torch.Tensor]:
+        """The weights to keep."""
+        return self.best_weights or self.average or self.module.state_dict()
+
+    def state(self) -> dict[str, Any]:
+        """All of it, in types that load without running code."""
+        return {
+            "fingerprint": self.fingerprint,
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": self.average,
+            "best_weights": self.best_weights,
+            "step": self.step,
+            "epoch": self.epoch,
+            "best": self.best,
+            "stopped": self.stopped,
+            "history": [attrs.asdict(epoch) for epoch in self.history],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
+        device = self.accelerator.device
+        self.module.load_state_dict(state["module"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        for name in ("average", "best_weights"):
+            weights = state[name]
+            setattr(self, name, weights and {key: tensor.to(device) for key, tensor in weights.items()})
+        self.step, self.epoch, self.best, self.stopped = (state[k] for k in ("step", "epoch", "best", "stopped"))
+        self.history = [Epoch(**epoch) for epoch in state["history"]]
+
+
+def learning_rate(step: int, steps: int, settings: Train) -> float:
+    """Linear warm-up over the first `warmup` share of all steps, then a cosine down to `min_lr` at the last step."""
+    warm = round(settings.warmup * steps)
+    if step < warm:
+        return settings.lr * (step + 1) / warm
+    along = (step - warm) / max(1, steps - 1 - warm)
+    return settings.min_lr + (settings.lr - settings.min_lr) * 0.5 * (1 + math.cos(math.pi * min(1.0, along)))
+
+
+def parameter_groups(module: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices of linear and convolution layers decay; norms, biases and embeddings do not."""
+    from torch import nn
+
+    layers = (nn.Linear, nn.Conv1d, nn.Conv2d)
+    matrices = {id(m.weight) for m in module.modules() if isinstance(m, layers)}
+    trained = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if id(p) in matrices], "weight_decay": weight_decay},
+        {"params": [p for p in trained if id(p) not in matrices], "weight_decay": 0.0},
+    ]
+
+
+def _grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+    group: list[Batch] = []
+    for batch in batches:
+        group.append(batch)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _clone(weights: dict[str, torch.Tensor]) -> Iterator[tuple[str, torch.Tensor]]:
+    return ((name, tensor.detach().clone()) for name, tensor in weights.items())
+
+
+def _copy(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return dict(_clone(module.state_dict()))
+
+
+def _write_history(path: Path, history: list[Epoch]) -> None:
+    beside = path.with_name(f".{path.name}")
+    beside.write_text("".join(json.dumps(attrs.asdict(epoch)) + "\n" for epoch in history), encoding="utf-8")
+    os.replace(beside, path)

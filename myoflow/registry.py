@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
@@ -27,7 +28,8 @@ class Registry(Generic[T]):
         self.kind = kind
         self.package = package
         self._found: dict[str, type[T]] = {}
-        self._loaded = False
+        self._loaded = self._loading = False
+        self._lock = threading.RLock()
 
     def add(self, name: str) -> Callable[[type[T]], type[T]]:
         """Class decorator that registers under `name` and sets the class's `name`."""
@@ -45,13 +47,17 @@ class Registry(Generic[T]):
     def _load(self) -> None:
         if self._loaded:
             return
-        self._loaded = True
-        folder = importlib.import_module(self.package)
-        for module in pkgutil.iter_modules(folder.__path__):
-            importlib.import_module(f"{self.package}.{module.name}")
-        for point in entry_points(group=self.package):
-            if point.name not in self._found:
-                self.add(point.name)(point.load())
+        with self._lock:  # another thread may be half-way; re-entrant, as a module may look itself up
+            if self._loading:
+                return
+            self._loading = True
+            folder = importlib.import_module(self.package)
+            for module in pkgutil.iter_modules(folder.__path__):
+                importlib.import_module(f"{self.package}.{module.name}")
+            for point in entry_points(group=self.package):
+                if point.name not in self._found:
+                    self.add(point.name)(point.load())
+            self._loaded = True
 
     def __contains__(self, name: object) -> bool:
         self._load()

@@ -23,11 +23,11 @@ SCORES = ("window", "label")
 class Spec:
     """Dims, sizes, rate, units and channels of an array, and the delay collected on the way to it.
 
-    `sizes` runs parallel to `dims`; None is an open axis: `time` of a stream, `window` of a batch.
-    `rate_hz` is the rate of the `time` axis, also inside windows. `step_s` is the time from one window to
-    the next, None before windowing. `delay_s` is algorithmic look-ahead: how much later than its own time
-    stamp an output can be known, without compute time. `blockers` says why the pipeline so far cannot
-    stream, one reason a stage; empty means it can.
+    `sizes` runs parallel to `dims`; None is an open axis: `time` of a stream, `window` of a batch. `rate_hz` is
+    the rate of the `time` axis, also inside windows. `step_s` is the time from one window to the next and
+    `window_s` a window's length, None before windowing. `delay_s` is algorithmic look-ahead: how much later than
+    its own time stamp an output can be known, without compute time. `blockers` says why the pipeline so far
+    cannot stream, one reason a stage; empty means it can.
     """
 
     dims: tuple[str, ...]
@@ -36,6 +36,7 @@ class Spec:
     channels: tuple[str, ...]
     units: str = "V"
     step_s: float | None = None
+    window_s: float | None = None
     delay_s: float = 0.0
     labels: tuple[str, ...] = ()
     blockers: tuple[str, ...] = ()
@@ -99,6 +100,11 @@ class Spec:
             raise PlanError(f"the {dim} axis has no fixed size here; the axes are {self.describe()}")
         return size
 
+    @property
+    def open_axis(self) -> int:
+        """The axis along which pieces are joined: the one without a fixed size."""
+        return self.sizes.index(None)
+
     def expect(self, *dims: tuple[str, ...]) -> None:
         """Raise PlanError unless the dims are one of those given."""
         if self.dims not in dims:
@@ -113,6 +119,12 @@ class Spec:
     def evolve(self, **changes: Any) -> Spec:
         """A copy with some fields changed."""
         return attrs.evolve(self, **changes)
+
+    def with_channels(self, names: tuple[str, ...]) -> Spec:
+        """A copy with other channels, in the channel axis and by name."""
+        sizes = list(self.sizes)
+        sizes[self.dims.index("channel")] = len(names)
+        return attrs.evolve(self, sizes=tuple(sizes), channels=names)
 
     def block(self, reason: str) -> Spec:
         """A copy that cannot stream, for `reason`."""

@@ -35,12 +35,18 @@ class Stage:
     `fits` marks a stage that learns numbers from the training split outside the training loop (statistics,
     classical classifiers): `fit` returns them and `kernel` gets them back as `state`.
     `training_only` marks augmentation: skipped everywhere but in training batches.
+    `remembers` marks a stage after the window stage whose output depends on earlier windows (a vote).
     Heavy imports (numpy, scipy, torch) belong inside the methods: the planner reads stages in milliseconds.
     """
 
     name: ClassVar[str]
-    fits: ClassVar[bool] = False
     training_only: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
+
+    @property
+    def fits(self) -> bool:
+        """Whether this stage must be fitted; a class may say `fits: ClassVar[bool] = True`, or decide by its fields."""
+        return False
 
     def plan(self, spec: Spec) -> Spec:
         """Output Spec from input Spec. Pure and cheap. Raises PlanError."""

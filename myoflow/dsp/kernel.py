@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +27,12 @@ class Kernel(Protocol):
     def flush(self) -> Array:
         """What is left at the end of the signal; the kernel is not used afterwards."""
         ...
+
+
+def merge(first: Kernel, second: Kernel) -> Kernel | None:
+    """Two unused neighbours as one kernel, where the first knows how (a method `merge`); else None."""
+    together: Callable[[Kernel], Kernel | None] | None = getattr(first, "merge", None)
+    return together(second) if together else None
 
 
 class Mapped:
@@ -65,3 +71,29 @@ class Whole:
         if not self._chunks:
             return np.empty((self._out_channels, 0), np.float32)
         return self._function(np.concatenate(self._chunks, axis=1))
+
+
+class Chain:
+    """Kernels (or compiled programs) one after the other; what one gives is at once fed to the next."""
+
+    def __init__(self, links: Sequence[Kernel], axes: Sequence[int]) -> None:
+        """`axes[i]` is the axis along which outputs of `links[i]` are joined."""
+        if not links:
+            raise ValueError("a chain needs at least one link")
+        self._links = tuple(links)
+        self._axes = tuple(axes)
+
+    def feed(self, chunk: Array) -> Array:
+        for link in self._links:
+            chunk = link.feed(chunk)
+        return chunk
+
+    def flush(self) -> Array:
+        tail = self._links[0].flush()
+        for link, axis in zip(self._links[1:], self._axes[1:], strict=True):
+            tail = np.concatenate([link.feed(tail), link.flush()], axis=axis)
+        return tail
+
+    def whole(self, array: Array) -> Array:
+        """Everything for a whole recording; the chain is over afterwards."""
+        return np.concatenate([self.feed(array), self.flush()], axis=self._axes[-1])

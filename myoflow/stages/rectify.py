@@ -27,4 +27,4 @@ class Rectify(Stage):
         from myoflow.dsp.kernel import Mapped
 
         shape = tuple(0 if size is None else size for size in spec.sizes)
-        return Mapped(np.abs, shape, axis=spec.sizes.index(None))
+        return Mapped(np.abs, shape, axis=spec.open_axis)

@@ -1,0 +1,5 @@
+"""`python -m myoflow`."""
+
+from myoflow.cli import main
+
+main()

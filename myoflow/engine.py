@@ -1,0 +1,75 @@
+"""Engine: the contract between a planned segment and the thing that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from attrs import Factory, frozen
+
+from myoflow.registry import Registry
+from myoflow.spec import Spec
+from myoflow.stage import Stage, State
+
+if TYPE_CHECKING:
+    from myoflow.backend import Backend
+    from myoflow.dsp.kernel import Array
+
+
+@frozen
+class Segment:
+    """Neighbouring stages that run on one backend. `specs[i]` is the input of `stages[i]`; `index` is the
+    place of the first in the whole pipeline, `output` what the last one gives."""
+
+    index: int
+    stages: tuple[Stage, ...]
+    specs: tuple[Spec, ...]
+    output: Spec
+    backend: str
+
+    @property
+    def input(self) -> Spec:
+        """Spec of what the first stage takes."""
+        return self.specs[0]
+
+
+@frozen(eq=False)
+class Parameters:
+    """What a pipeline has learned: `states` of fitted host stages by their index, `weights` of torch modules
+    by their name in the pipeline (`tinymyo.blocks.0.norm1.weight`)."""
+
+    states: Mapping[int, State] = Factory(dict)
+    weights: Mapping[str, Any] = Factory(dict)
+
+
+class Program(Protocol):
+    """A compiled segment. Feeds like a kernel: any cut of the input gives the same concatenated output."""
+
+    def feed(self, chunk: Array) -> Array:
+        """Outputs completed by this chunk."""
+        ...
+
+    def flush(self) -> Array:
+        """What is left at the end."""
+        ...
+
+
+class Engine:
+    """Base of engines."""
+
+    name: ClassVar[str]
+
+    def runs(self, stage: type[Stage]) -> bool:
+        """Whether this engine can run the stage."""
+        raise TypeError(f"{type(self).__name__} does not define runs")
+
+    def missing(self, backend: Backend) -> str | None:
+        """Why this machine cannot run the backend, with what to install or change; None when it can."""
+        return None
+
+    def compile(self, segment: Segment, backend: Backend, parameters: Parameters) -> Program:
+        """A fresh Program for the segment. Raises InputError when parameters that it needs are not there."""
+        raise TypeError(f"{type(self).__name__} does not define compile")
+
+
+ENGINES: Registry[Engine] = Registry("engine", "myoflow.engines")

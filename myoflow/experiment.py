@@ -1,0 +1,219 @@
+"""Experiment: the phases of a run, from the store to predictions, scores and report."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from myoflow import weights
+from myoflow.engine import Parameters
+from myoflow.errors import InputError
+from myoflow.files import read_json, write_json
+from myoflow.fit import Split, fit_signals, fit_windows, learned, predict
+from myoflow.models import main_name, plan_recipe
+from myoflow.pipeline import Plan, compile_steps
+from myoflow.predictions import Predictions, concat
+from myoflow.prepare import Signal, cut, find_window, input_spec, signals, without_straddlers
+from myoflow.progress import Progress
+from myoflow.scores import summarise
+from myoflow.source import labels_of, locate_store
+from myoflow.split import Fold
+from myoflow.store.windows import Windows
+
+if TYPE_CHECKING:
+    from myoflow.recipe import Recipe
+    from myoflow.stages.window import Window
+    from myoflow.store import Store
+
+PARTS = ("train", "valid", "test")
+
+
+class Experiment:
+    """One recipe run in one folder: data, then per fold prepare, fit and predict, then scores and report.
+
+    Each model of each fold and seed leaves weights and predictions in the folder and is skipped where they are there.
+    """
+
+    def __init__(self, recipe: Recipe, folder: Path, progress: Progress) -> None:
+        self.recipe = recipe
+        self.folder = folder
+        self.progress = progress
+        self.timing: dict[str, float] = read_json(folder / "timing.json", {})
+        self.counts: list[dict[str, Any]] = []
+        self.main = main_name(recipe)
+
+    def run(self) -> dict[str, Any]:
+        """All phases; gives the metrics."""
+        with self._timed("open data"):
+            self.store: Store = locate_store(self.recipe.data, self.progress)
+            spec = input_spec(self.store, self.recipe.data, labels_of(self.recipe.data))
+            self.plans = plan_recipe(self.recipe, spec=spec)
+        folds = self.recipe.data.split.assign(self._units())
+        parts: dict[str, dict[int, list[Predictions]]] = defaultdict(lambda: defaultdict(list))
+        for number, fold in enumerate(folds, 1):
+            for name in self.plans:
+                for seed in self._seeds(name):
+                    parts[name][seed].append(self._model(name, number, len(folds), fold, seed))
+        models = {name: [concat(found) for found in seeds.values()] for name, seeds in parts.items()}
+        metrics = {
+            "recipe": self.recipe.name,
+            "digest": self.recipe.digest,
+            "protocol": self.recipe.protocol,
+            "split": [dict(zip(PARTS, map(list, fold), strict=True)) for fold in folds],
+            **summarise(models, self.recipe.evaluate, self.main),
+        }
+        write_json(self.folder / "metrics.json", metrics)
+        self._report(metrics, models)
+        return metrics
+
+    def _seeds(self, name: str) -> tuple[int, ...]:
+        """Models without a network do not depend on the seed and are fitted once."""
+        network = learned(self.plans[name], find_window(self.plans[name]) + 1)
+        return self.recipe.train.seeds if network else self.recipe.train.seeds[:1]
+
+    def _units(self) -> list[str]:
+        by = self.recipe.data.split.by
+        if by == "repetition":
+            found = {int(r) for row in self.store.rows for r in np.unique(self.store.events(row.id).repetition)}
+            return [str(repetition) for repetition in sorted(found)]
+        return sorted({str(getattr(row, by)) for row in self.store.rows})
+
+    def _folder(self, name: str, number: int, seed: int) -> Path:
+        return self.folder / f"fold-{number}" / name / f"seed-{seed}"
+
+    def _model(self, name: str, number: int, folds: int, fold: Fold, seed: int) -> Predictions:
+        """One model of one fold and seed: fitted, saved, and asked about the test windows."""
+        folder, plan = self._folder(name, number, seed), self.plans[name]
+        start = find_window(plan) + 1
+        states = self._signal_states(plan, fold[0])
+        windows = self._windows(plan, states, fold, number)
+        done = folder / "predictions.npz"
+        if done.is_file():
+            return Predictions.load(done)
+        title = f"{name}, fold {number} of {folds}" if folds > 1 else name
+        self.progress.say(f"{title}, seed {seed}: {len(windows[0])} training windows")
+        with self._timed(f"fit {name}"):
+            split, settings = Split(windows[0], windows[1]), self.recipe.train
+            parameters = fit_windows(
+                plan, start, split, settings, seed=seed, folder=folder, states=states, progress=self.progress
+            )
+        header = weights.Header.of(self.recipe.digest, plan.input, name)
+        weights.save(folder / "weights.safetensors", parameters, header)
+        with self._timed(f"predict {name}"):
+            scores = predict(plan, start, windows[2], parameters)
+        predictions = _predictions(scores, windows[2], plan)
+        predictions.save(done)
+        (folder / "checkpoint.pt").unlink(missing_ok=True)  # the training is over
+        write_json(self.folder / "timing.json", self.timing)
+        return predictions
+
+    def _prepare(self, plan: Plan, stop: int, parameters: Parameters) -> list[Signal]:
+        cache = Path(os.environ.get("MYOFLOW_CACHE", "cache"))
+        with self._timed("prepare signals"):
+            return signals(self.store, self.recipe.data, plan, stop, parameters, cache=cache, progress=self.progress)
+
+    def _signal_states(self, plan: Plan, training: Sequence[str]) -> dict[int, Any]:
+        by, stop = self.recipe.data.split.by, find_window(plan)
+        fitted = [step for step in plan.steps[:stop] if step.stage.fits]
+        if not fitted:
+            return {}
+        chosen = {row.id for row in self.store.rows if getattr(row, by) in set(training)}
+        return fit_signals(plan, stop, lambda index, known: self._prepare(plan, index, known), chosen)
+
+    def _windows(self, plan: Plan, states: dict[int, Any], fold: Fold, number: int) -> list[Windows]:
+        """Training, validation and test windows of a fold."""
+        step = plan.steps[find_window(plan)]
+        prepared = self._prepare(plan, step.index, Parameters(states=states))
+        by, stage = self.recipe.data.split.by, cast("Window", step.stage)
+        every = {training: cut(prepared, stage, step.before, training=training) for training in (True, False)}
+        found = []
+        for part, names in zip(PARTS, fold, strict=True):
+            windows = every[part == "train"]
+            windows = windows.select(np.isin(windows.units(by), list(names)))
+            if by == "repetition":
+                windows = without_straddlers(windows, prepared, names)
+            if names and not len(windows):
+                raise InputError(
+                    f"the {part} split ({by} {', '.join(names)}) has no windows; are its labels marked, and its "
+                    f"labelled spans at least {step.after.window_s:g} s long?"
+                )
+            found.append(windows)
+        self._count(number, found)
+        return found
+
+    def _count(self, fold: int, parts: Sequence[Windows]) -> None:
+        if any(row["fold"] == fold for row in self.counts):
+            return
+        labels = self.plans[self.main].input.labels
+        folds = self.recipe.data.split.parts
+        for part, windows in zip(PARTS, parts, strict=True):
+            tally = np.bincount(windows.label, minlength=len(labels)).tolist()
+            self.counts.append(
+                {
+                    "fold": fold,
+                    "folds": folds,
+                    "split": part,
+                    "subjects": sorted(set(windows.units("subject").tolist())),
+                    "recordings": len(np.unique(windows.recording)),
+                    "windows": len(windows),
+                    "labels": dict(zip(labels, tally, strict=True)),
+                }
+            )
+
+    def _report(self, metrics: dict[str, Any], models: dict[str, list[Predictions]]) -> None:
+        from myoflow.gather import Outcome, gather
+        from myoflow.report.page import write as write_page
+        from myoflow.report.picture import readme_picture
+
+        with self._timed("report"):
+            shown, live = self._shown(models[self.main][0]), {}
+            for name, plan in self.plans.items():
+                parameters = self._load(name)
+                chain = compile_steps(plan, parameters, find_window(plan))
+                live[name] = chain.whole(np.asarray(shown.values))
+            outcome = Outcome(self.plans, models, self.counts, self.timing, shown, live)
+            summary = gather(self.folder, self.recipe, metrics, outcome)
+            readme_picture(summary, self.folder / "picture.png")
+            write_page(summary, self.folder / "report.html")
+        write_json(self.folder / "timing.json", self.timing)
+
+    def _load(self, name: str) -> Parameters:
+        path = self._folder(name, 1, self.recipe.train.seeds[0]) / "weights.safetensors"
+        return weights.load(path)[0]
+
+    def _shown(self, predictions: Predictions) -> Signal:
+        """The test recording of fold 1 that the report draws: the one of median accuracy, no lucky or unlucky one."""
+        plan = self.plans[self.main]
+        signals_ = self._prepare(plan, find_window(plan), self._load(self.main))
+        first = {row["fold"]: row["subjects"] for row in self.counts if row["split"] == "test"}[1]
+        right = predictions.decision == predictions.label
+        ids = sorted(set(predictions.recording[np.isin(predictions.subject, first)].tolist()))
+        ids.sort(key=lambda id_: float(right[predictions.recording == id_].mean()))
+        return next(signal for signal in signals_ if signal.id == ids[len(ids) // 2])
+
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.timing[phase] = round(self.timing.get(phase, 0.0) + time.perf_counter() - start, 3)
+
+
+def _predictions(scores: Any, windows: Windows, plan: Plan) -> Predictions:
+    window = plan.steps[find_window(plan)]
+    return Predictions(
+        scores=scores,
+        label=windows.label,
+        labels=plan.output.labels,
+        subject=windows.units("subject"),
+        session=windows.units("session"),
+        repetition=windows.repetition,
+        recording=np.asarray(windows.ids)[windows.recording],
+        start_s=windows.start / window.before.rate_hz,
+    )

@@ -1,0 +1,39 @@
+"""Files: write beside, then rename, so that what bears the right name is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A new name in the same folder, ending like `path`; renamed to it at the end, removed after an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{uuid.uuid4().hex}-{path.name}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """A text file, whole or not at all."""
+    with beside(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file, whole or not at all."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def read_json(path: Path, default: Any) -> Any:
+    """A JSON file's value, or `default` where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default

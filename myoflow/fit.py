@@ -1,0 +1,199 @@
+"""Fit: learn a pipeline's numbers, statistics, classical models and networks, from training windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from myoflow.engine import Parameters, Segment
+from myoflow.errors import PlanError
+from myoflow.pipeline import Plan, compile_steps
+from myoflow.progress import Progress
+from myoflow.stage import State
+
+if TYPE_CHECKING:
+    from myoflow.prepare import Signal
+    from myoflow.recipe import Train
+    from myoflow.store.windows import Windows
+
+Array = npt.NDArray[Any]
+
+HOST_BATCH = 2048  # windows at a time through host stages: a few MB
+
+
+@frozen(eq=False)
+class Split:
+    """Training and validation windows of one fold; validation may be empty."""
+
+    train: Windows
+    valid: Windows
+
+
+def learned(plan: Plan, start: int) -> Segment | None:
+    """The steps from `start` on that are trained as one network, or None.
+
+    Raises:
+        PlanError: learned stages with a host stage in between.
+    """
+    steps = [step for step in plan.steps[start:] if not step.stage.on_host() or _between(plan, step.index, start)]
+    if not steps:
+        return None
+    indices = [step.index for step in steps]
+    if indices != list(range(indices[0], indices[-1] + 1)):
+        gap = next(i for i in range(indices[0], indices[-1]) if i not in indices)
+        raise PlanError("stands between learned stages, which are trained as one network; move it", gap)
+    return Segment(
+        index=steps[0].index,
+        stages=tuple(step.stage for step in steps),
+        specs=tuple(step.before for step in steps),
+        output=steps[-1].after,
+        backend=steps[0].backend,
+    )
+
+
+def _between(plan: Plan, index: int, start: int) -> bool:
+    """Whether a stage with both forms (a reshape) is part of the network: a torch-only stage follows at once."""
+    step = plan.steps[index]
+    if not step.stage.on_torch() or index + 1 >= len(plan.steps):
+        return False
+    following = plan.steps[index + 1].stage
+    return not following.on_host() or _between(plan, index + 1, start)
+
+
+def fit_signals(
+    plan: Plan, stop: int, prepared: Callable[[int, Parameters], Sequence[Signal]], training: Iterable[str]
+) -> dict[int, State]:
+    """States of the signal stages (before step `stop`) that learn from training recordings.
+
+    `prepared(index, parameters)` gives all recordings as the input of step `index`; only those whose id is in
+    `training` are looked at.
+    """
+    wanted = set(training)
+    states: dict[int, State] = {}
+    for step in plan.steps[:stop]:
+        if step.stage.fits:
+            signals = prepared(step.index, Parameters(states=states))
+            batches = ((signal.values, None) for signal in signals if signal.id in wanted)
+            states[step.index] = step.stage.fit(step.before, batches)
+    return states
+
+
+def fit_windows(
+    plan: Plan,
+    start: int,
+    split: Split,
+    settings: Train,
+    *,
+    seed: int,
+    folder: Path,
+    states: dict[int, State],
+    progress: Progress,
+) -> Parameters:
+    """Everything from step `start` (after the window stage) on, in order: host stages, then the network.
+
+    `states` are those of earlier stages. Training of a network keeps its checkpoints in `folder` and resumes there.
+    """
+    states = dict(states)
+    network = learned(plan, start)
+    end = network.index if network else len(plan.steps)
+    for step in plan.steps[start:end]:
+        if step.stage.fits:
+            chain = _Transform(plan, start, step.index, Parameters(states=states))
+            states[step.index] = step.stage.fit(step.before, chain.batches(split.train))
+    if network is None:
+        return Parameters(states=states)
+    weights = _train(plan, start, network, split, settings, seed, folder, Parameters(states=states), progress)
+    late = [step for step in plan.steps[network.index + len(network.stages) :] if step.stage.fits]
+    if late:
+        raise PlanError("learns from data behind a network, which is not supported; put it before", late[0].index)
+    return Parameters(states=states, weights=weights)
+
+
+class _Transform:
+    """Host stages between the window stage and the network, per batch; augments while training."""
+
+    def __init__(self, plan: Plan, start: int, stop: int, parameters: Parameters) -> None:
+        self._links: list[tuple[Any, bool]] = []
+        for step in plan.steps[start:stop]:
+            if step.stage.training_only:
+                self._links.append((step.stage, True))
+            else:
+                kernel = step.stage.kernel(step.before, parameters.states.get(step.index))
+                self._links.append((kernel, False))
+
+    def __call__(self, batch: Array, rng: np.random.Generator | None = None) -> Array:
+        for link, augments in self._links:
+            if not augments:
+                batch = link.feed(batch)
+            elif rng is not None:
+                batch = link.apply(batch, rng)
+        return batch
+
+    def batches(self, windows: Windows) -> Iterator[tuple[Array, Array]]:
+        for x, y in windows.batches(HOST_BATCH):
+            yield self(x), y
+
+
+def _train(
+    plan: Plan,
+    start: int,
+    network: Segment,
+    split: Split,
+    settings: Train,
+    seed: int,
+    folder: Path,
+    parameters: Parameters,
+    progress: Progress,
+) -> dict[str, Array]:
+    import torch
+
+    from myoflow import train
+    from myoflow.engines.torch import build
+    from myoflow.tasks.base import TASKS
+
+    transform = _Transform(plan, start, network.index, parameters)
+
+    def batches(epoch: int) -> Iterator[tuple[Array, Array]]:
+        rng = np.random.default_rng([seed, epoch])
+        for x, y in split.train.shuffled(settings.batch, rng):
+            yield transform(x, rng), y
+
+    def valid() -> Iterator[tuple[Array, Array]]:
+        return transform.batches(split.valid)
+
+    torch.manual_seed(seed)
+    module = build(network)
+    train.fit(
+        module,
+        batches,
+        valid if len(split.valid) else None,
+        TASKS[settings.task](),
+        settings,
+        seed=seed,
+        steps_per_epoch=-(-len(split.train) // settings.batch),
+        folder=folder,
+        progress=progress,
+    )
+    return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
+
+
+def predict(plan: Plan, start: int, windows: Windows, parameters: Parameters) -> npt.NDArray[np.float32]:
+    """Scores `(window, label)` of windows; stages with memory, such as vote, start afresh in each recording."""
+    out = np.empty((len(windows), plan.output.size("label")), np.float32)
+    remembers = any(step.stage.remembers for step in plan.steps[start:])
+    groups = [windows.recording == number for number in np.unique(windows.recording)] if remembers else [slice(None)]
+    chain = compile_steps(plan, parameters, start)
+    every = np.arange(len(windows))
+    for group in groups:
+        if remembers:
+            chain = compile_steps(plan, parameters, start)
+        rows = every[group]
+        for first in range(0, len(rows), HOST_BATCH):
+            piece = rows[first : first + HOST_BATCH]
+            out[piece] = chain.feed(windows.take(piece))
+    return out

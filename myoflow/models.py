@@ -1,0 +1,71 @@
+"""Models: a recipe's own pipeline and its baselines, by name, planned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from myoflow.errors import PlanError
+from myoflow.fit import learned
+from myoflow.pipeline import Pipeline, Plan
+from myoflow.prepare import find_window
+from myoflow.source import card_spec
+
+if TYPE_CHECKING:
+    from myoflow.recipe import Recipe
+    from myoflow.spec import Spec
+
+
+def pipelines(recipe: Recipe, backend: str | None = None) -> dict[str, Pipeline]:
+    """The recipe's models by name: the pipeline itself, then each baseline behind the same windows."""
+    backend = backend or recipe.backend
+    names = [stage.name for stage in recipe.pipeline]
+    found = {main_name(recipe): Pipeline(recipe.pipeline, backend=backend, backends=recipe.backends)}
+    for name, tail in recipe.baselines.items():
+        if name in found:
+            raise recipe.located(
+                PlanError(f"'{name}' is what the pipeline itself is called; rename the baseline"), name
+            )
+        if "window" not in names:
+            raise recipe.located(PlanError("there is no window stage, behind which baselines branch off"), name)
+        stop = names.index("window") + 1
+        backends = (*recipe.backends[:stop], *recipe.baseline_backends[name])
+        found[name] = Pipeline((*recipe.pipeline[:stop], *tail), backend=backend, backends=backends)
+    return found
+
+
+def main_name(recipe: Recipe) -> str:
+    """What reports call the recipe's own pipeline: its encoder, or else its last stage."""
+    names = [stage.name for stage in recipe.pipeline]
+    return "tinymyo" if "tinymyo" in names else names[-1]
+
+
+def plan_recipe(recipe: Recipe, backend: str | None = None, spec: Spec | None = None) -> dict[str, Plan]:
+    """Plans of all models, from the dataset's card unless `spec` says what the store really holds.
+
+    Raises:
+        RecipeError: a stage does not fit, with its place in the recipe.
+    """
+    spec = spec or card_spec(recipe.data)
+    plans = {}
+    for name, pipeline in pipelines(recipe, backend).items():
+        try:
+            plans[name] = pipeline.plan(spec)
+            window = find_window(plans[name])
+            learned(plans[name], window + 1)
+            plans[name].output.size("label")
+            if recipe.data.split.by == "repetition":
+                _refuse_recording_statistics(plans[name], window)
+        except PlanError as error:
+            raise recipe.located(error, None if name == main_name(recipe) else name) from None
+    return plans
+
+
+def _refuse_recording_statistics(plan: Plan, window: int) -> None:
+    """A split by repetition cuts through recordings, so that signal statistics would see the test part."""
+    for step in plan.steps[:window]:
+        if step.stage.fits:
+            raise PlanError(
+                f"{step.stage.name} learns from whole training recordings, but a split by repetition cuts through "
+                "recordings; use `over: window` or `over: running`",
+                step.index,
+            )

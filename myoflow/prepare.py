@@ -1,0 +1,203 @@
+"""Prepare: from stored recordings to filtered signals and labelled windows, cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+from myoflow.engine import Parameters
+from myoflow.errors import InputError, PlanError
+from myoflow.files import beside
+from myoflow.pipeline import Plan, compile_steps
+from myoflow.progress import Progress
+from myoflow.recording import Events, Recording
+from myoflow.spec import Spec
+from myoflow.store.windows import Windows
+
+if TYPE_CHECKING:
+    from myoflow.recipe import Data
+    from myoflow.stages.window import Window
+    from myoflow.store import Row, Store
+
+Array = npt.NDArray[Any]
+
+VERSION = 1  # raise it when prepared signals change for the same recipe
+
+
+@frozen(eq=False)
+class Signal:
+    """One recording after the signal stages, with its events in samples of that signal."""
+
+    id: str
+    subject: str
+    session: str
+    values: Array
+    onset: npt.NDArray[np.int64]
+    length: npt.NDArray[np.int64]
+    label: npt.NDArray[np.int64]
+    repetition: npt.NDArray[np.int16]
+
+
+def read(store: Store, row: Row, data: Data) -> Recording:
+    """A stored recording as the recipe's `data` section wants it: on an even clock, spliced if asked."""
+    from myoflow.store.regular import regularise, splice
+
+    recording = store.raw(row.id)
+    if data.regularise is not None:
+        recording = regularise(recording, data.regularise)
+    return splice(recording) if data.splice else recording
+
+
+def input_spec(store: Store, data: Data, labels: Sequence[str]) -> Spec:
+    """The Spec of what a store gives to a pipeline. Raises InputError when its recordings differ."""
+    rows = store.rows
+    if not rows:
+        raise InputError(f"{store.path} holds no recordings; convert the dataset first")
+    first = rows[0]
+    rates = {row.rate_hz for row in rows}
+    if data.regularise is None and len(rates) > 1:
+        found = ", ".join(f"{rate:g} Hz" for rate in sorted(rates))
+        raise InputError(f"{store.path} holds recordings at {found}; a pipeline takes one rate")
+    layouts = {tuple(row.channels) for row in rows}
+    if len(layouts) > 1:
+        odd = next(row for row in rows if tuple(row.channels) != tuple(first.channels))
+        raise InputError(f"{store.path}: {odd.id} has other channels than {first.id}; a pipeline takes one layout")
+    rate = data.regularise or first.rate_hz
+    return Spec.signal(tuple(first.channels), rate, units=first.units, labels=tuple(labels))
+
+
+def signals(
+    store: Store,
+    data: Data,
+    plan: Plan,
+    stop: int,
+    parameters: Parameters,
+    *,
+    cache: Path,
+    progress: Progress,
+    subjects: Sequence[str] | None = None,
+) -> list[Signal]:
+    """Recordings through the signal stages `plan.steps[:stop]`, each computed once and kept under `cache`.
+
+    Recordings are done in parallel threads (kernels release the GIL) and read back memory-mapped, so that
+    memory does not grow with the dataset.
+    """
+    rows = [row for row in store.rows if subjects is None or row.subject in subjects]
+    folder = cache / "signals" / _key(store, data, plan, stop, parameters)
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = plan.input.labels
+
+    def path(row: Row) -> Path:
+        return folder / (row.id.replace("/", "_") + ".npy")
+
+    def one(row: Row) -> Signal:
+        recording = read(store, row, data)
+        if not path(row).exists():
+            values = (recording.emg * recording.gain[:, None]).astype(np.float32)
+            out = compile_steps(plan, parameters, 0, stop).whole(values) if stop else values
+            with beside(path(row)) as part:
+                np.save(part, np.ascontiguousarray(out))
+        return _signal(row, np.load(path(row), mmap_mode="r"), recording.events, labels, plan, stop)
+
+    fresh = sum(not path(row).exists() for row in rows)
+    with (
+        progress.phase("Filtering recordings", len(rows)) if fresh else Progress().phase("") as advance,
+        ThreadPoolExecutor(max_workers=max(1, min(4, os.cpu_count() or 1))) as pool,
+    ):
+        done = []
+        for signal in pool.map(one, rows):
+            done.append(signal)
+            advance(1)
+    return done
+
+
+def _signal(row: Row, values: Array, events: Events, labels: tuple[str, ...], plan: Plan, stop: int) -> Signal:
+    scale = (plan.steps[stop - 1].after.rate_hz if stop else plan.input.rate_hz) / plan.input.rate_hz
+    index = {name: i for i, name in enumerate(labels)}
+    wanted = np.array([index.get(name, -1) for name in events.names], np.int64)
+    label = wanted[events.label] if len(events.label) else np.empty(0, np.int64)
+    keep = label >= 0
+    onset, length = events.onset[keep], events.length[keep]
+    if scale != 1.0:
+        end = np.floor((onset + length) * scale).astype(np.int64)
+        onset = np.ceil(onset * scale).astype(np.int64)
+        length = end - onset
+    return Signal(row.id, row.subject, row.session, values, onset, length, label[keep], events.repetition[keep])
+
+
+def cut(prepared: Sequence[Signal], stage: Window, spec: Spec, *, training: bool) -> Windows:
+    """The labelled windows of prepared signals, as the window stage says.
+
+    A window counts when one event covers `label_share` of it; its label and repetition are that event's. With
+    `anchor: event` windows start at each event's onset, else on the grid that a live stream has.
+    """
+    length = stage.length.samples(spec.rate_hz)
+    stride = (stage.train_stride if training and stage.train_stride else stage.stride).samples(spec.rate_hz)
+    need = int(np.ceil(stage.label_share * length))
+    columns: list[tuple[Array, ...]] = []
+    for number, signal in enumerate(prepared):
+        for onset, size, label, repetition in zip(
+            signal.onset, signal.length, signal.label, signal.repetition, strict=True
+        ):
+            if size < need:
+                continue  # the whole event is less than the share that a window needs
+            first, last = onset + need - length, onset + size - need  # starts that give enough overlap
+            first, last = max(first, 0), min(last, signal.values.shape[1] - length)
+            first = max(first, onset) if stage.anchor == "event" else -(-first // stride) * stride
+            starts = np.arange(first, last + 1, stride, dtype=np.int64)
+            same = np.ones(len(starts), np.int64)
+            columns.append((same * number, starts, same * label, same * repetition))
+    recording, start, label_, repetition_ = (
+        np.concatenate(parts) if columns else np.empty(0, np.int64)
+        for parts in (zip(*columns, strict=True) if columns else [()] * 4)
+    )
+    order = np.lexsort((start, recording))
+    return Windows(
+        signals=tuple(signal.values for signal in prepared),
+        ids=tuple(signal.id for signal in prepared),
+        subjects=tuple(signal.subject for signal in prepared),
+        sessions=tuple(signal.session for signal in prepared),
+        length=length,
+        recording=recording[order].astype(np.int32),
+        start=start[order],
+        label=label_[order],
+        repetition=repetition_[order].astype(np.int16),
+    )
+
+
+def without_straddlers(windows: Windows, prepared: Sequence[Signal], units: Sequence[str]) -> Windows:
+    """For a split by repetition: drop windows that touch an event of a repetition outside `units`."""
+    inside = {str(unit) for unit in units}
+    keep = np.ones(len(windows), bool)
+    for number, signal in enumerate(prepared):
+        rows = np.flatnonzero(windows.recording == number)
+        starts = windows.start[rows]
+        for onset, size, repetition in zip(signal.onset, signal.length, signal.repetition, strict=True):
+            if str(repetition) not in inside:
+                keep[rows] &= ~((starts < onset + size) & (starts + windows.length > onset))
+    return windows.select(keep)
+
+
+def find_window(plan: Plan) -> int:
+    """Index of the window stage. Raises PlanError: a decoder needs one."""
+    index = plan.find("window")
+    if index is None:
+        raise PlanError("the pipeline has no window stage; a classifier decides on windows")
+    return index
+
+
+def _key(store: Store, data: Data, plan: Plan, stop: int, parameters: Parameters) -> str:
+    digest = hashlib.sha256(f"{VERSION} {store.digest} {data.regularise} {data.splice}".encode())
+    digest.update(repr([step.stage for step in plan.steps[:stop]]).encode())
+    for index in sorted(i for i in parameters.states if i < stop):
+        for name, value in sorted(parameters.states[index].items()):
+            digest.update(f"{index} {name}".encode() + np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()[:20]

@@ -1,0 +1,175 @@
+"""Source: raw files as downloaded, a folder or an archive, behind one interface.
+
+Nothing is unpacked to disk, so no path in an archive can leave anywhere. A `.tar.xz` can only be read forwards:
+listing is one pass, and reading files in the order of `names` is one more.
+"""
+
+from __future__ import annotations
+
+import lzma
+import os
+import tarfile
+import zipfile
+import zlib
+from abc import ABC, abstractmethod
+from pathlib import Path, PurePosixPath
+
+from attrs import field, frozen
+
+from myoflow.errors import InputError
+
+ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz", ".tgz", ".txz", ".tar.bz2")
+_MOST_FILES = 1_000_000
+_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+
+
+@frozen
+class File:
+    """One raw file. `name` is its path in the source, `where` says it to a person. Picklable, for workers."""
+
+    name: str
+    where: str
+    path: Path | None = None
+    data: bytes | None = field(default=None, repr=False)
+
+    def read(self) -> bytes:
+        """All bytes. Raises InputError when the file cannot be read."""
+        if self.data is not None:
+            return self.data
+        if self.path is None:
+            raise ValueError(f"{self.where} has neither a path nor data")
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{self.where} cannot be read: {error.strerror or error}") from error
+
+
+class Source(ABC):
+    """Raw files of a dataset. `names` are relative paths with forward slashes, in the order they are best read in."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.names: tuple[str, ...] = ()
+
+    @abstractmethod
+    def file(self, name: str) -> File:
+        """One of `names`, ready to be sent to a worker. Raises InputError when it cannot be read."""
+
+    def brief(self, count: int = 5) -> str:
+        """What is there, in a few words, for errors."""
+        if not self.names:
+            return "no files"
+        shown = ", ".join(sorted(self.names)[:count])
+        return shown if len(self.names) <= count else f"{shown}, ... ({len(self.names)} files)"
+
+
+class Folder(Source):
+    """Files below a folder."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        found: list[str] = []
+        for folder, _, files in os.walk(place):
+            below = Path(folder).relative_to(place).as_posix()
+            found += [name if below == "." else f"{below}/{name}" for name in files]
+            if len(found) > _MOST_FILES:
+                raise InputError(f"{place} holds over {_MOST_FILES:,} files; name the dataset's own folder")
+        self.names = tuple(sorted(name for name in found if _wanted(name)))
+
+    def file(self, name: str) -> File:
+        path = self.place / name
+        return File(name, str(path), path=path)
+
+
+class Zip(Source):
+    """Files of a zip archive."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        try:
+            self._zip = zipfile.ZipFile(place)
+        except _BROKEN as error:
+            raise _broken(place, error) from error
+        members = [member for member in self._zip.infolist() if not member.is_dir()]
+        self.names = _checked(place, [member.filename for member in members])
+
+    def file(self, name: str) -> File:
+        try:
+            return File(name, f"{self.place}:{name}", data=self._zip.read(name))
+        except (*_BROKEN, RuntimeError, NotImplementedError) as error:  # encrypted; unknown compression
+            raise _broken(self.place, error, name) from error
+
+
+class Tar(Source):
+    """Files of a tar archive, compressed or not."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        try:
+            with tarfile.open(place) as tar:
+                names = [member.name for member in tar if member.isfile()]
+        except _BROKEN as error:
+            raise _broken(place, error) from error
+        self.names = _checked(place, names)
+        self._rank = {name: i for i, name in enumerate(self.names)}
+        self._tar: tarfile.TarFile | None = None
+        self._next = 0
+
+    def file(self, name: str) -> File:
+        try:
+            if self._tar is None or self._rank[name] < self._next:
+                self._tar = tarfile.open(self.place)  # noqa: SIM115  it stays open between files
+                self._next = 0
+            while (member := self._tar.next()) is not None:
+                if member.isfile() and member.name in self._rank:
+                    self._next = self._rank[member.name] + 1
+                    if member.name == name:
+                        stream = self._tar.extractfile(member)
+                        assert stream is not None, "a regular file has content"
+                        return File(name, f"{self.place}:{name}", data=stream.read())
+        except _BROKEN as error:
+            raise _broken(self.place, error, name) from error
+        raise InputError(f"{self.place} no longer holds {name}")
+
+
+def open_source(place: str | Path) -> Source:
+    """A folder or archive. A folder that holds nothing but one archive stands for that archive.
+
+    Raises:
+        InputError: nothing is there, it is neither, or the archive is damaged or has paths that leave it.
+    """
+    place = Path(place)
+    if not place.exists():
+        raise InputError(f"there is nothing at {place}; give the folder or the archive as downloaded")
+    if place.is_dir():
+        archives = [path for path in sorted(place.iterdir()) if _is_archive(path)]
+        if len(archives) == 1 and not any(path.is_dir() for path in place.iterdir() if _wanted(path.name)):
+            return open_source(archives[0])
+        return Folder(place)
+    if not _is_archive(place):
+        raise InputError(f"{place} is neither a folder nor an archive ({', '.join(ARCHIVES)})")
+    return Zip(place) if place.name.lower().endswith(".zip") else Tar(place)
+
+
+def _is_archive(path: Path) -> bool:
+    return path.is_file() and path.name.lower().endswith(ARCHIVES)
+
+
+def _wanted(name: str) -> bool:
+    """Not what file managers leave behind."""
+    return not any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
+
+
+def _checked(place: Path, names: list[str]) -> tuple[str, ...]:
+    for name in names:
+        path = PurePosixPath(name.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]):
+            raise InputError(f"{place} holds a path that leaves it ('{name}'); this is not the archive as published")
+    kept = [name for name in names if _wanted(name)]
+    return tuple(dict.fromkeys(kept))
+
+
+def _broken(place: Path, error: Exception, name: str | None = None) -> InputError:
+    what = f"{place}:{name}" if name else str(place)
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(f"{what} cannot be read: {reason}. Is the download complete?")

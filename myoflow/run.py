@@ -1,0 +1,126 @@
+"""Run: one recipe from data to report, in a folder that can be resumed and loaded."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
+
+from myoflow import weights
+from myoflow.errors import InputError
+from myoflow.files import read_json, write_json, write_text
+from myoflow.models import main_name, pipelines, plan_recipe
+from myoflow.progress import Progress, logged
+from myoflow.spec import Spec
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from myoflow.engine import Parameters
+    from myoflow.pipeline import Pipeline, Stream
+    from myoflow.recipe import Recipe
+
+
+@frozen(eq=False)
+class Run:
+    """A finished run: its recipe, its scores, and its trained models."""
+
+    folder: Path
+    recipe: Recipe
+    metrics: dict[str, Any]
+
+    def pipeline(self, model: str | None = None, fold: int = 1, seed: int | None = None) -> Pipeline:
+        """A trained pipeline; the recipe's own unless `model` names a baseline."""
+        parameters, _ = self.load(model, fold, seed)
+        return pipelines(self.recipe)[model or main_name(self.recipe)].with_parameters(parameters)
+
+    def spec(self, model: str | None = None) -> Spec:
+        """The input that the models were trained on."""
+        return self.load(model, 1, None)[1].spec()
+
+    def predict(self, array: xr.DataArray, model: str | None = None) -> xr.DataArray:
+        """Scores `(window, label)` of a recording `(channel, time)` at the trained rate and units.
+
+        `predict(x).idxmax("label")` gives decisions; `time` is the end of each window in s.
+
+        Raises:
+            InputError: the array has another rate, or other channels, than the training data.
+        """
+        given, trained = Spec.of(array), self.spec(model)
+        if given.size("channel") != trained.size("channel"):
+            raise InputError(f"trained on {trained.size('channel')} channels, got {given.size('channel')}")
+        if abs(given.rate_hz - trained.rate_hz) > 1e-6 * trained.rate_hz:
+            raise InputError(f"trained at {trained.rate_hz:g} Hz, got {given.rate_hz:g} Hz; resample first")
+        if given.units != trained.units:
+            raise InputError(f"trained on {trained.units}, got {given.units}; convert first")
+        values = array.assign_attrs(labels=list(trained.labels), SamplingFrequency=trained.rate_hz)
+        return self.pipeline(model).run(values)
+
+    def stream(self, model: str | None = None) -> Stream:
+        """A live decoder: feed `(channel, time)`, get `(window, label)` scores."""
+        return self.pipeline(model).stream(self.spec(model))
+
+    def load(
+        self, model: str | None = None, fold: int = 1, seed: int | None = None
+    ) -> tuple[Parameters, weights.Header]:
+        name = model or main_name(self.recipe)
+        if name not in self.metrics["models"]:
+            raise InputError(f"{self.folder} has no model '{name}'; it has {', '.join(self.metrics['models'])}")
+        seed = self.recipe.train.seeds[0] if seed is None else seed
+        folder = self.folder / f"fold-{fold}" / name
+        return weights.load(folder / f"seed-{seed}" / "weights.safetensors")
+
+
+def run_recipe(
+    recipe: Recipe,
+    *,
+    backend: str | None = None,
+    out: str | Path | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Prepare, train, evaluate and report in the folder `out` (default `runs/<recipe>/<time>`).
+
+    Raises:
+        RecipeError, InputError: the recipe does not fit the data, the data is not there, or the folder is in use.
+    """
+    if backend is not None:
+        recipe = recipe.with_backend(backend)
+    plan_recipe(recipe)  # a wrong recipe leaves no folder behind
+    folder = Path(out) if out else Path("runs") / recipe.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder} is in use; give another --out, or continue that run with --resume {folder}")
+    write_text(folder / "recipe.yaml", recipe.dump())
+    return resume_run(folder, progress=progress)
+
+
+def resume_run(path: str | Path, *, progress: Progress | None = None) -> Run:
+    """Continue a run where it stopped; of a finished one only scores and report are made again."""
+    from myoflow.experiment import Experiment
+    from myoflow.gather import environment
+
+    folder = Path(path)
+    recipe = _recipe(folder)
+    write_json(folder / "environment.json", environment())
+    with logged(progress or Progress(), folder / "log.txt") as told:
+        metrics = Experiment(recipe, folder, told).run()
+    return Run(folder, recipe, metrics)
+
+
+def load_run(path: str | Path) -> Run:
+    """Open a finished run's folder. Raises InputError when it is none, or has not finished."""
+    folder = Path(path)
+    recipe = _recipe(folder)
+    metrics = read_json(folder / "metrics.json", None)
+    if metrics is None:
+        raise InputError(f"{folder} has not finished; continue it with `myoflow run --resume {folder}`")
+    return Run(folder, recipe, metrics)
+
+
+def _recipe(folder: Path) -> Recipe:
+    from myoflow.recipe import load
+
+    if not (folder / "recipe.yaml").is_file():
+        raise InputError(f"{folder} is not a run's folder: it has no recipe.yaml")
+    return load(folder / "recipe.yaml")

@@ -1,0 +1,91 @@
+"""Source: from a recipe's `data` section to a store, and to the Spec that its card promises."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from myoflow.errors import InputError, MyoflowError
+from myoflow.progress import Progress
+from myoflow.spec import Spec
+
+if TYPE_CHECKING:
+    from myoflow.conversion import Summary
+    from myoflow.recipe import Data
+    from myoflow.store import Store
+
+
+def store_path(dataset: str, given: str | Path | None = None) -> Path:
+    """Where a dataset's store is: as given, or `$MYOFLOW_DATA/<dataset>.zarr` (default folder `data`)."""
+    return Path(given) if given else Path(os.environ.get("MYOFLOW_DATA", "data")) / f"{Path(dataset).stem}.zarr"
+
+
+def is_simulated(dataset: str) -> bool:
+    """Whether a dataset is made here and needs no raw files."""
+    from myoflow.card import load_card
+
+    return load_card(dataset).simulated
+
+
+def labels_of(data: Data) -> tuple[str, ...]:
+    """Labels to decode, in order: the recipe's choice, or all of the card's but the unmarked one."""
+    from myoflow.card import load_card
+
+    card = load_card(data.dataset)
+    return data.labels or card.classes
+
+
+def card_spec(data: Data) -> Spec:
+    """The Spec of a dataset's EMG as its card says it, without looking for the data."""
+    from myoflow.card import load_card
+
+    card = load_card(data.dataset)
+    rate = data.regularise or card.rate
+    return Spec.signal(card.channels, rate, units=card.units, labels=labels_of(data))
+
+
+def convert_dataset(
+    dataset: str,
+    raw: Path | None = None,
+    store: Path | None = None,
+    *,
+    jobs: int = 1,
+    subjects: str | None = None,
+    progress: Progress | None = None,
+) -> Summary:
+    """Convert a dataset by name; simulated ones need no `raw`."""
+    from myoflow.card import load_card
+    from myoflow.conversion import convert
+
+    return convert(
+        load_card(dataset),
+        raw,
+        store_path(dataset, store),
+        jobs=jobs,
+        subjects=subjects,
+        progress=progress or Progress(),
+    )
+
+
+def locate_store(data: Data, progress: Progress) -> Store:
+    """The store of a recipe's dataset; a simulated dataset is made (or completed) here.
+
+    Raises:
+        InputError: a real dataset that has not been converted yet, with the command that does it.
+    """
+    from myoflow.card import load_card
+    from myoflow.store import open_store
+
+    card, path = load_card(data.dataset), store_path(data.dataset, data.store)
+    if card.simulated:
+        convert_dataset(data.dataset, None, path, progress=progress)
+    elif not path.exists():
+        raise InputError(
+            f"there is no store for {card.name} at {path}; make it with `myoflow convert {data.dataset} RAW {path}`, "
+            f"where RAW is {card.files}; or say where it is with data.store=PATH"
+        )
+    store = open_store(path)
+    if not store.rows:
+        raise MyoflowError(f"{path} holds no recordings")
+    return store

@@ -1,0 +1,137 @@
+"""Store: reads a store; opening it reads the index and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from myoflow.errors import InputError, did_you_mean
+from myoflow.store import index, layout, write
+from myoflow.store.index import Row
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from myoflow.recording import Events, Recording
+
+
+class Store:
+    """An opened store. Recordings are named by id (`sub-01/ses-01/run-1`) and read when asked for."""
+
+    def __init__(self, path: Path, attributes: dict[str, Any], rows: tuple[Row, ...]) -> None:
+        self.path = path
+        self.attrs = attributes
+        self.rows = rows
+        self._by_id = {row.id: row for row in rows}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"<Store {self.path}: {self.dataset}, {len(self.rows)} recordings>"
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset card it was converted with."""
+        return str(self.attrs.get("dataset", ""))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The card's label names; an event's label is an index into them."""
+        return tuple(self.attrs.get("labels", ()))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the index, and so of everything in the store."""
+        return hashlib.sha256(index.dumps(self.rows).encode()).hexdigest()
+
+    def row(self, identity: str) -> Row:
+        """Index row of a recording. Raises InputError for an unknown id."""
+        if identity not in self._by_id:
+            raise InputError(f"{self.path} has no recording '{identity}'{did_you_mean(identity, self._by_id)}")
+        return self._by_id[identity]
+
+    def read(self, identity: str) -> xr.Dataset:
+        """A whole group, lazily: `emg(channel, time)` in the recorder's integers, `gain(channel)`, events, streams."""
+        import xarray as xr
+
+        path = self.path / self.row(identity).id
+        try:
+            dataset: xr.Dataset = xr.open_zarr(path, consolidated=True, chunks=None, mask_and_scale=False)
+            return dataset
+        except (OSError, ValueError, KeyError) as error:
+            raise layout.damaged(path, error) from error
+
+    def emg(self, identity: str) -> xr.DataArray:
+        """EMG `(channel, time)` as float32 in its units, loaded.
+
+        `attrs` has `SamplingFrequency` in Hz, `units` and `labels`. `time` is a lazy range in seconds from the
+        start; a recording with an uneven clock has `timestamp_ms` along time instead.
+        """
+        import numpy as np
+        import xarray as xr
+
+        rec = self.raw(identity)
+        values = rec.emg.astype(np.float32)
+        values *= rec.gain[:, None]
+        coords: Any = {"channel": np.array(rec.channels, dtype=object)}
+        count = values.shape[1]
+        if rec.timestamp_ms is not None:
+            coords["timestamp_ms"] = ("time", rec.timestamp_ms)
+        elif count:
+            ticks = xr.indexes.RangeIndex.linspace(0.0, count / rec.rate_hz, num=count, endpoint=False, dim="time")
+            coords = xr.Coordinates.from_xindex(ticks).assign(coords)
+        attributes = {
+            "SamplingFrequency": rec.rate_hz,
+            "units": rec.units,
+            "labels": list(rec.events.names),
+            "recording": rec.id,
+        }
+        return xr.DataArray(values, coords=coords, dims=("channel", "time"), name="emg", attrs=attributes)
+
+    def events(self, identity: str) -> Events:
+        """Labelled spans of a recording, in samples of its EMG."""
+        import zarr
+
+        path = self.path / self.row(identity).id
+        try:
+            return layout.events_of(zarr.open_group(str(path), mode="r"))
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            raise layout.damaged(path, error) from error
+
+    def raw(self, identity: str) -> Recording:
+        """The recording as the reader gave it, all streams loaded."""
+        return layout.read_group(self.path / self.row(identity).id)
+
+
+def open_store(path: str | Path) -> Store:
+    """Open a store that `myoflow convert` wrote.
+
+    Raises:
+        InputError: there is nothing at `path`, it is not a store, or its conversion never got far enough to be one.
+        MyoflowError: its index is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"there is no store at {path}; `myoflow convert DATASET RAW {path}` makes one")
+    if not path.is_dir():
+        raise InputError(f"{path} is a file; a store is a folder that `myoflow convert` wrote")
+    try:
+        attributes = layout.metadata(path)["attributes"]
+    except FileNotFoundError:
+        if (path / write.ASIDE).is_dir():
+            raise InputError(f"{path} is an unfinished store; run its conversion again to complete it") from None
+        above = next((p for p in path.resolve().parents if (p / index.FILE).exists()), None)
+        hint = f"; did you mean {above}?" if above else "; `myoflow convert` makes one"
+        raise InputError(f"{path} is not a myoflow store{hint}") from None
+    except (ValueError, KeyError, UnicodeDecodeError):
+        raise InputError(f"{path / layout.META} is not zarr v3 metadata, so {path} is not a myoflow store") from None
+    if attributes.get("kind") != write.KIND:
+        above = next((p for p in path.resolve().parents if (p / index.FILE).exists()), None)
+        hint = f"; did you mean {above}?" if above else ""
+        raise InputError(f"{path} is a zarr hierarchy, but not a myoflow store{hint}")
+    file = path / index.FILE
+    if not file.exists():
+        raise InputError(f"{path} is an unfinished store; run its conversion again to complete it")
+    return Store(path, attributes, index.loads(file.read_text(encoding="utf-8"), file))

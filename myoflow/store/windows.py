@@ -1,0 +1,69 @@
+"""Windows: labelled spans of prepared signals, cut out batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+Array = npt.NDArray[Any]
+
+
+@frozen(eq=False)
+class Windows:
+    """A table of windows over signals `(channel, time)` float32, which may be memory-mapped.
+
+    Row i is `signals[recording[i]][:, start[i] : start[i] + length]`; `label` indexes the pipeline's labels,
+    `recording` indexes `ids`, `subjects` and `sessions`. Rows are sorted by recording, then start.
+    """
+
+    signals: tuple[Array, ...]
+    ids: tuple[str, ...]
+    subjects: tuple[str, ...]
+    sessions: tuple[str, ...]
+    length: int
+    recording: npt.NDArray[np.int32]
+    start: npt.NDArray[np.int64]
+    label: npt.NDArray[np.int64]
+    repetition: npt.NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def take(self, rows: Array) -> npt.NDArray[np.float32]:
+        """Windows `(window, channel, time)` of the given rows, in that order."""
+        channels = self.signals[0].shape[0] if self.signals else 0
+        out = np.empty((len(rows), channels, self.length), np.float32)
+        for i, row in enumerate(rows):
+            start = self.start[row]
+            out[i] = self.signals[self.recording[row]][:, start : start + self.length]
+        return out
+
+    def select(self, keep: Array) -> Windows:
+        """The rows where `keep` is True (or the rows it lists)."""
+        changes = {name: getattr(self, name)[keep] for name in ("recording", "start", "label", "repetition")}
+        return attrs.evolve(self, **changes)
+
+    def units(self, by: str) -> npt.NDArray[np.str_]:
+        """The unit that each window belongs to: its subject, session or repetition, as text."""
+        if by == "repetition":
+            return self.repetition.astype(np.str_)
+        names = self.subjects if by == "subject" else self.sessions
+        return np.asarray(names, dtype=np.str_)[self.recording]
+
+    def batches(self, size: int) -> Iterator[tuple[Array, Array]]:
+        """All windows in order, `(x, label)` in batches."""
+        for first in range(0, len(self), size):
+            rows = np.arange(first, min(first + size, len(self)))
+            yield self.take(rows), self.label[rows]
+
+    def shuffled(self, size: int, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+        """All windows once, in random order; the last batch may be smaller."""
+        order = rng.permutation(len(self))
+        for first in range(0, len(order), size):
+            rows = order[first : first + size]
+            yield self.take(rows), self.label[rows]

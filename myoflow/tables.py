@@ -1,0 +1,214 @@
+"""Tables: what the verbs print."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from myoflow import library
+from myoflow.errors import InputError, MyoflowError, did_you_mean
+from myoflow.typed import describe, hints_of, plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from myoflow.conversion import Summary
+    from myoflow.pipeline import Plan, Step
+    from myoflow.progress import Progress
+    from myoflow.recipe import Recipe
+    from myoflow.run import Run
+    from myoflow.stage import Stage
+    from myoflow.store import Store
+
+WIDTH = 116  # what a plan needs
+SHELVES = ("stages", "datasets", "backends", "recipes")
+
+
+def _print(*things: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if console.width < WIDTH:
+        console.width = WIDTH  # a table that is cut off helps nobody
+    for thing in things:
+        console.print(thing, soft_wrap=isinstance(thing, str), markup=False)
+
+
+def _table(*columns: str, title: str | None = None, right: tuple[str, ...] = ()) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left")
+    return table
+
+
+def plan_row(step: Step) -> dict[str, str]:
+    """One stage of a plan in words: what `check` prints and the report shows."""
+    after = step.after
+    rate = f"{after.rate_hz:g} Hz" if after.dims[-1] == "time" else ""
+    if after.step_s is not None:
+        rate = f"{1 / after.step_s:g} /s"
+    return {
+        "stage": step.stage.name + (" (training)" if step.stage.training_only else ""),
+        "backend": step.backend + (f" ({step.note})" if step.note else ""),
+        "out": ", ".join(
+            f"{dim} {'…' if size is None else size}"
+            for dim, size in zip(after.dims, after.sizes, strict=True)
+            if dim != "window"
+        ),
+        "rate": rate,
+        "parameters": f"{step.cost.parameters:,}" if step.cost.parameters else "",
+        "macs": _si(step.cost.macs),
+        "memory": _si(step.cost.memory_bytes, "B"),
+        "delay": f"{after.delay_s * 1e3:g} ms",
+    }
+
+
+def _si(number: float, unit: str = "") -> str:
+    if not number:
+        return ""
+    for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= scale:
+            return f"{number / scale:.3g} {prefix}{unit}"
+    return f"{number:.3g} {unit}".rstrip()
+
+
+def plans(recipe: Recipe, found: dict[str, Plan]) -> None:
+    """The plan of every model of a recipe."""
+    for name, plan in found.items():
+        table = _table(
+            "stage", "backend", "out", "rate", "parameters", "MACs", "memory", "delay",
+            title=f"{recipe.name}: {name}", right=("rate", "parameters", "MACs", "memory", "delay"),
+        )  # fmt: skip
+        source = plan.input
+        table.add_row(
+            recipe.data.dataset,
+            "store",
+            f"channel {source.size('channel')}, time …",
+            f"{source.rate_hz:g} Hz",
+            "",
+            "",
+            "",
+            "0 ms",
+        )
+        for step in plan.steps:
+            table.add_row(*plan_row(step).values())
+        total = sum(step.cost.parameters for step in plan.steps)
+        macs = sum(step.cost.macs for step in plan.steps if step.before.dims[0] == "window")
+        table.add_row(
+            "in all", "", "", "", f"{total:,}" if total else "", _si(macs) and f"{_si(macs)} a window", "", ""
+        )
+        _print(table)
+        streams = "yes" if not plan.output.blockers else "no: " + "; ".join(plan.output.blockers)
+        _print(f"labels: {', '.join(plan.output.labels)}", f"streams: {streams}")
+
+
+def scores(run: Run) -> None:
+    """The scores of a finished run, with its protocol."""
+    metrics = run.metrics
+    table = _table("model", *metrics["metrics"], right=tuple(metrics["metrics"]))
+    for name, model in metrics["models"].items():
+        cells = [
+            f"{100 * m['value']:.1f} % [{100 * m['low']:.1f}, {100 * m['high']:.1f}]" for m in model["metrics"].values()
+        ]
+        table.add_row(name, *cells)
+    for name, gap in metrics["differences"].items():
+        cells = [f"{100 * g['value']:+.1f} [{100 * g['low']:+.1f}, {100 * g['high']:+.1f}]" for g in gap.values()]
+        table.add_row(f"{metrics['main']} - {name}", *cells)
+    interval = metrics["interval"]
+    _print(table)
+    _print(
+        f"{metrics['windows']} test windows of {len(metrics['subjects'])} subjects, protocol {metrics['protocol']}; "
+        f"95 % intervals by bootstrap over {interval['unit']}s",
+        f"report: {run.folder / 'report.html'}",
+    )
+
+
+def conversion(summary: Summary) -> None:
+    """What a conversion did."""
+    _print(str(summary))
+
+
+def store(opened: Store) -> None:
+    """What a store holds."""
+    from myoflow.store.info import info_table
+
+    _print(info_table(opened))
+
+
+def verified(opened: Store, progress: Progress) -> None:
+    """Checks every checksum. Raises MyoflowError naming each damaged recording."""
+    from myoflow.store.verify import verify
+
+    with progress.phase("Verifying", len(opened.rows)) as advance:
+        damaged = verify(opened, advance)
+    if damaged:
+        raise MyoflowError("\n".join(damaged))
+    _print(f"{len(opened.rows)} recordings verified, none damaged")
+
+
+def listing(shelf: str) -> None:
+    """`myoflow list`: names with a line each."""
+    if shelf not in SHELVES:
+        raise InputError(f"there is no list of '{shelf}'{did_you_mean(shelf, SHELVES)} Lists: {', '.join(SHELVES)}")
+    table = _table("name", "what it is")
+    if shelf == "stages":
+        from myoflow.stage import STAGES
+
+        for name in STAGES:
+            table.add_row(name, _headline(STAGES[name]))
+    elif shelf == "backends":
+        from myoflow.backend import load_backend
+        from myoflow.engine import ENGINES
+
+        table.add_column("here")
+        for name in library.names("backends"):
+            backend = load_backend(name)
+            missing = ENGINES[backend.engine]().missing(backend)
+            table.add_row(name, backend.description, missing or "works")
+    elif shelf == "datasets":
+        from myoflow.card import load_card
+
+        table.add_column("licence")
+        for name in library.names("datasets"):
+            card = load_card(name)
+            table.add_row(name, card.title, card.licence)
+    else:
+        for name in library.names("recipes"):
+            table.add_row(name, library.headline(library.find("recipes", name)))
+    _print(table)
+
+
+def show(name: str) -> None:
+    """`myoflow show`: one stage, dataset card, backend or recipe."""
+    from myoflow.stage import STAGES
+
+    if name in STAGES:
+        _stage(STAGES[name])
+        return
+    for shelf in ("datasets", "backends", "recipes"):
+        if name in library.names(shelf) or name.endswith((".yaml", ".yml")):
+            _print(library.find(shelf, name).read_text(encoding="utf-8").rstrip())
+            return
+    known = [*STAGES, *(n for s in ("datasets", "backends", "recipes") for n in library.names(s))]
+    raise InputError(f"there is nothing called '{name}'{did_you_mean(name, known)}")
+
+
+def _stage(cls: type[Stage]) -> None:
+    forms = [form for form, has in (("host", cls.on_host()), ("torch", cls.on_torch())) if has]
+    _print(f"{cls.name}: {inspect.cleandoc(cls.__doc__ or '')}", "", f"runs on: {', '.join(forms)}")
+    table = _table("field", "what it takes", "default")
+    hints = hints_of(cls)
+    for field in attrs.fields(cls):  # type: ignore[arg-type]
+        default = "required" if field.default is attrs.NOTHING else plain(field.default, hints[field.name])
+        table.add_row(field.name, describe(hints[field.name]), "null" if default is None else str(default))
+    if hints:
+        _print(table)
+
+
+def _headline(cls: type[Any]) -> str:
+    return inspect.cleandoc(cls.__doc__ or "").split("\n")[0]

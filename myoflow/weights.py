@@ -1,0 +1,83 @@
+"""Weights: a pipeline's learned numbers in one safetensors file that says what it belongs to."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import asdict, frozen
+
+from myoflow.engine import Parameters
+from myoflow.errors import InputError
+from myoflow.files import beside
+from myoflow.spec import Spec
+
+FORMAT = "myoflow-1"
+
+
+@frozen
+class Header:
+    """What the file's metadata says: the recipe's digest and the signal that the pipeline was trained on."""
+
+    recipe: str
+    channels: tuple[str, ...]
+    rate_hz: float
+    units: str
+    labels: tuple[str, ...]
+    model: str
+
+    @classmethod
+    def of(cls, recipe: str, spec: Spec, model: str) -> Header:
+        """Header for a pipeline with input `spec`."""
+        return cls(recipe, spec.channels, spec.rate_hz, spec.units, spec.labels, model)
+
+    def spec(self) -> Spec:
+        """The input Spec."""
+        return Spec.signal(self.channels, self.rate_hz, units=self.units, labels=self.labels)
+
+
+def save(path: Path, parameters: Parameters, header: Header) -> None:
+    """Write beside, then rename. States are stored as `state.<stage index>.<key>`, tensors as `weight.<name>`."""
+    from safetensors.numpy import save_file
+
+    tensors: dict[str, npt.NDArray[Any]] = {}
+    for index, state in parameters.states.items():
+        for key, value in state.items():
+            tensors[f"state.{index}.{key}"] = np.ascontiguousarray(value)
+    for name, value in parameters.weights.items():
+        tensors[f"weight.{name}"] = np.ascontiguousarray(value)
+    told = {"format": FORMAT, **asdict(header)}
+    # One entry: safetensors writes several in an order that changes from run to run.
+    metadata = {"myoflow": json.dumps(told)}
+    with beside(path) as part:
+        save_file(tensors, str(part), metadata=metadata)
+
+
+def load(path: Path) -> tuple[Parameters, Header]:
+    """Read a file written by `save`. Raises InputError when it is missing, damaged or of another kind."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise InputError(f"there are no weights at {path}; has the run finished?")
+    states: dict[int, dict[str, npt.NDArray[Any]]] = defaultdict(dict)
+    weights: dict[str, npt.NDArray[Any]] = {}
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            told = json.loads((file.metadata() or {}).get("myoflow", "{}"))
+            for key in file.keys():  # noqa: SIM118 - not a mapping
+                kind, _, rest = key.partition(".")
+                if kind == "state":
+                    index, _, name = rest.partition(".")
+                    states[int(index)][name] = file.get_tensor(key)
+                else:
+                    weights[rest] = file.get_tensor(key)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path} is not a readable safetensors file: {error}") from None
+    if told.pop("format", None) != FORMAT:
+        raise InputError(f"{path} was not written by this version of `myoflow run`: it has no header '{FORMAT}'")
+    header = Header(**{**told, "channels": tuple(told["channels"]), "labels": tuple(told["labels"])})
+    return Parameters(states=dict(states), weights=weights), header

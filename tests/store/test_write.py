@@ -1,0 +1,199 @@
+"""Writer: whole recordings or nothing, one writer, and order after a kill."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+
+import pytest
+import xarray as xr
+from make_recordings import ORIGIN, full, recording, same, tree
+
+from myoflow.errors import InputError, MyoflowError
+from myoflow.store import Writer, index, layout, open_store, verify, write
+
+ATTRIBUTES = {"dataset": "toy", "title": "Toy", "labels": ["unmarked", "rest", "fist"]}
+
+
+def make(path, *recordings, digest="d1"):
+    with Writer(path, ATTRIBUTES, digest) as writer:
+        for made in recordings:
+            writer.add(made, ORIGIN)
+    return open_store(path)
+
+
+def test_what_is_written_is_read(tmp_path):
+    made = [full(), recording("02"), recording("01", "02")]
+    store = make(tmp_path / "s.zarr", *made)
+    assert [row.id for row in store.rows] == ["sub-01/ses-01/run-1", "sub-01/ses-02/run-1", "sub-02/ses-01/run-1"]
+    for one in made:
+        same(one, store.raw(one.id))
+    assert verify(store) == []
+
+
+def test_plain_xarray_opens_the_tree_without_a_warning(tmp_path):
+    make(tmp_path / "s.zarr", full(), recording("02"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = xr.open_datatree(tmp_path / "s.zarr")
+        assert found["sub-02/ses-01/run-1/emg"].shape == (3, 20_000)
+        assert found.attrs["dataset"] == "toy"
+        assert len(found.leaves) == 2
+
+
+def test_order_and_interruptions_leave_no_trace(tmp_path):
+    made = [full(), recording("02"), recording("03")]
+    make(tmp_path / "once.zarr", *made)
+    make(tmp_path / "twice.zarr", made[2])
+    make(tmp_path / "twice.zarr", made[1], made[0])
+    assert tree(tmp_path / "once.zarr") == tree(tmp_path / "twice.zarr")
+    assert not (tmp_path / "once.zarr" / ".tmp").exists()
+
+
+@pytest.mark.parametrize("victim", ["row_of", "write_group"])
+def test_a_failure_half_way_leaves_nothing_of_the_recording(tmp_path, monkeypatch, victim):
+    path = tmp_path / "s.zarr"
+    before = tree(make(path, recording("01")).path)
+    module = index if victim == "row_of" else layout
+    real = getattr(module, victim)
+
+    def fail(*arguments):
+        real(*arguments)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, victim, fail)
+    with pytest.raises(OSError, match="No space"), Writer(path, ATTRIBUTES, "d1") as writer:
+        writer.add(recording("02"), ORIGIN)
+    assert tree(path) == before
+
+
+def test_a_group_that_the_index_lacks_is_indexed_again(tmp_path):
+    whole = tree(make(tmp_path / "a.zarr", recording("01"), recording("02")).path)
+    path = tmp_path / "b.zarr"
+    writer = Writer(path, ATTRIBUTES, "d1")
+    writer.add(recording("01"), ORIGIN)
+    writer.add(recording("02"), ORIGIN)
+    (path / ".tmp" / "half").mkdir()
+    (path / ".tmp" / "half" / "junk").write_text("x")
+    os.close(writer._lock)  # as a kill would: the index still says nothing of them
+    assert open_store(path).rows == ()
+    make(path)
+    assert tree(path) == whole
+
+
+def test_a_row_without_its_group_is_dropped(tmp_path):
+    store = make(tmp_path / "s.zarr", recording("01"), recording("02"))
+    shutil.rmtree(store.path / "sub-02" / "ses-01" / "run-1")
+    assert [row.subject for row in make(store.path).rows] == ["01"]
+
+
+def test_a_lost_index_is_made_again(tmp_path):
+    store = make(tmp_path / "s.zarr", full())
+    before = tree(store.path)
+    (store.path / "index.json").unlink()
+    make(store.path)
+    assert tree(store.path) == before
+
+
+def test_a_recording_is_never_there_twice(tmp_path):
+    path = tmp_path / "s.zarr"
+    with Writer(path, ATTRIBUTES, "d1") as writer:
+        writer.add(recording("01"), ORIGIN)
+        assert "sub-01/ses-01/run-1" in writer
+        assert "sub-02/ses-01/run-1" not in writer
+        with pytest.raises(MyoflowError, match="already has sub-01/ses-01/run-1"):
+            writer.add(recording("01", seed=3), ORIGIN)
+        assert [p.name for p in (path / ".tmp").iterdir()] == ["lock"]
+
+
+def test_a_second_writer_fails_clearly(tmp_path):
+    path = tmp_path / "s.zarr"
+    script = (
+        "import sys; from pathlib import Path; from myoflow.store import Writer\n"
+        "from myoflow.errors import InputError\n"
+        "try: Writer(Path(sys.argv[1]), {'dataset': 'toy'}, 'd1').close()\n"
+        "except InputError as error: print(error); sys.exit(2)\n"
+    )
+
+    def other():
+        return subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True)
+
+    with Writer(path, ATTRIBUTES, "d1") as writer:
+        writer.add(recording("01"), ORIGIN)
+        with pytest.raises(InputError, match="another process is writing"):
+            Writer(path, ATTRIBUTES, "d1")
+        second = other()
+        assert second.returncode == 2
+        assert f"another process is writing {path}" in second.stdout
+        writer.add(recording("02"), ORIGIN)
+    assert len(open_store(path)) == 2
+    assert other().returncode == 0
+
+
+def test_the_lock_survives_that_the_last_writer_removes_it(tmp_path, monkeypatch):
+    path = tmp_path / "s.zarr"
+    first = Writer(path, ATTRIBUTES, "d1")
+    real = write.fcntl.flock
+    calls = []
+
+    def slow(held, operation):
+        calls.append(held)
+        if len(calls) == 1:
+            first.close()  # between opening the lock file and locking it
+        real(held, operation)
+
+    monkeypatch.setattr(write.fcntl, "flock", slow)
+    second = Writer(path, ATTRIBUTES, "d1")
+    assert len(calls) == 2
+    with pytest.raises(InputError, match="another process"):
+        Writer(path, ATTRIBUTES, "d1")
+    second.close()
+
+
+def test_other_options_and_other_datasets_do_not_mix(tmp_path):
+    path = make(tmp_path / "s.zarr", recording("01")).path
+    before = tree(path)
+    with pytest.raises(InputError, match=r"other options \(or another reader version\) of toy"):
+        Writer(path, ATTRIBUTES, "d2")
+    with pytest.raises(InputError, match="written from dataset toy"):
+        Writer(path, {"dataset": "other"}, "d2")
+    assert tree(path) == before
+
+
+def test_foreign_places_are_refused_untouched(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("x")
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "cat.jpg").write_bytes(b"x")
+    other = tmp_path / "other.zarr"
+    other.mkdir()
+    (other / "zarr.json").write_text(json.dumps({"zarr_format": 3, "node_type": "group", "attributes": {}}))
+    broken = tmp_path / "broken.zarr"
+    broken.mkdir()
+    (broken / "zarr.json").write_text("{")
+    before = tree(tmp_path)
+    for path, says in (
+        (file, "is a file"),
+        (photos, r"holds cat\.jpg"),
+        (other, "not a myoflow"),
+        (broken, "not zarr"),
+    ):
+        with pytest.raises(InputError, match=says):
+            Writer(path, ATTRIBUTES, "d1")
+    assert tree(tmp_path) == before
+
+
+def test_an_empty_folder_becomes_a_store(tmp_path):
+    (tmp_path / "s").mkdir()
+    assert make(tmp_path / "s").rows == ()
+
+
+def test_the_index_follows_while_writing(tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "_INDEX_EVERY_S", 0.0)
+    with Writer(tmp_path / "s", ATTRIBUTES, "d1") as writer:
+        writer.add(recording("01"), ORIGIN)
+        assert len(open_store(tmp_path / "s")) == 1
+        assert [row.subject for row in writer.rows] == ["01"]

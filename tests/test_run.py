@@ -1,0 +1,213 @@
+"""Run: whole runs on a tiny simulation, resumed, loaded, repeated."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+
+import myoflow as mf
+from myoflow import experiment, train
+from myoflow.errors import InputError, RecipeError
+from myoflow.models import plan_recipe
+from myoflow.recipe import load
+from myoflow.run import Run, load_run, resume_run, run_recipe
+from myoflow.spec import Spec
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny dataset and recipe, and one finished run in `done`."""
+    folder = tmp_path_factory.mktemp("place")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("MYOFLOW_DATA", raising=False)
+        patch.delenv("MYOFLOW_CACHE", raising=False)
+        run_recipe(load(tiny.write(folder)), out=folder / "done")
+    return folder
+
+
+@pytest.fixture
+def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(place)
+    return place
+
+
+def test_the_folder_holds_everything(place: Path) -> None:
+    done = place / "done"
+    assert {p.name for p in done.iterdir()} == {
+        "recipe.yaml", "environment.json", "log.txt", "metrics.json", "timing.json", "report.html",
+        "picture.png", "fold-1",
+    }  # fmt: skip
+    for seed in (0, 1):
+        found = {p.name for p in (done / "fold-1" / "tinymyo" / f"seed-{seed}").iterdir()}
+        assert found == {"weights.safetensors", "predictions.npz", "history.jsonl"}
+    assert [p.name for p in (done / "fold-1" / "lda").iterdir()] == ["seed-0"], "a fit without chance runs once"
+
+
+def test_the_recipe_kept_is_filled_and_equal(place: Path, here: Path) -> None:
+    kept, given = load(place / "done" / "recipe.yaml"), load("tiny_run.yaml")
+    assert kept == given
+    assert kept.digest == given.digest
+    assert "label_smoothing" in (place / "done" / "recipe.yaml").read_text()
+
+
+def test_metrics_name_protocol_split_and_models(place: Path) -> None:
+    metrics = json.loads((place / "done" / "metrics.json").read_text())
+    assert metrics["protocol"] == "strict"
+    assert metrics["split"] == [{"train": ["01", "02"], "valid": ["03"], "test": ["04"]}]
+    assert metrics["subjects"] == ["04"]
+    assert set(metrics["models"]) == {"tinymyo", "lda"}
+    assert len(metrics["models"]["tinymyo"]["metrics"]["accuracy"]["per_seed"]) == 2
+    assert metrics["models"]["lda"]["metrics"]["accuracy"]["value"] > 0.5, "LDA on three gestures beats chance"
+
+
+def test_the_report_shows_protocol_scores_and_says_simulated(place: Path) -> None:
+    page = (place / "done" / "report.html").read_text()
+    for words in ("Simulated", "tinymyo", "lda", "strict", "bandpass", "04"):
+        assert words in page
+    assert "<script" not in page
+
+
+def test_two_runs_give_the_same_metrics_file(place: Path, here: Path) -> None:
+    again = run_recipe(load("tiny_run.yaml"), out=here / "again")
+    assert (again.folder / "metrics.json").read_bytes() == (place / "done" / "metrics.json").read_bytes()
+    for path in ("tinymyo/seed-1", "lda/seed-0"):
+        name = f"fold-1/{path}/weights.safetensors"
+        assert (again.folder / name).read_bytes() == (place / "done" / name).read_bytes()
+
+
+def test_a_killed_run_resumes_to_the_same_result(place: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = train._Training.finish_epoch
+    epochs = []
+
+    def dies(self: object, *args: object) -> None:
+        finish(self, *args)  # type: ignore[arg-type]
+        epochs.append(1)
+        if len(epochs) == 3:  # the second seed's first epoch
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(train._Training, "finish_epoch", dies)
+        run_recipe(load("tiny_run.yaml"), out=here / "killed")
+    with pytest.raises(InputError, match=r"has not finished; continue it with `myoflow run --resume"):
+        load_run(here / "killed")
+    calls = []
+    monkeypatch.setattr(experiment, "fit_windows", lambda *a, **k: calls.append(k["seed"]) or FIT(*a, **k))
+    done = resume_run(here / "killed")
+    assert calls == [1, 0], "seed 0 of the network was done; seed 1 and lda were not"
+    assert (done.folder / "metrics.json").read_bytes() == (place / "done" / "metrics.json").read_bytes()
+    assert "stopped: KeyboardInterrupt" in (here / "killed" / "log.txt").read_text()
+
+
+FIT = experiment.fit_windows
+
+
+def test_a_loaded_run_predicts_and_streams(place: Path, here: Path) -> None:
+    run = mf.load_run(place / "done")
+    store = mf.open_store("data/tiny.zarr")
+    recording = store.emg(store.rows[-1].id)
+    scores = run.predict(recording)
+    assert scores.dims == ("window", "label")
+    assert list(scores.label.values) == ["rest", "fist", "flexion"]
+    assert scores.time.values[0] == pytest.approx(0.2)
+    assert set(scores.idxmax("label").values) <= {"rest", "fist", "flexion"}
+    stream = run.stream()
+    pieces = [stream.feed(recording.values[:, i : i + 17]) for i in range(0, recording.sizes["time"], 17)]
+    live = np.concatenate([*pieces, stream.flush()])
+    np.testing.assert_array_equal(live.argmax(1), scores.values.argmax(1))
+    assert run.predict(recording, model="lda").shape == scores.shape
+
+
+def test_predict_refuses_what_it_was_not_trained_on(place: Path, here: Path) -> None:
+    run = mf.load_run(place / "done")
+    store = mf.open_store("data/tiny.zarr")
+    recording = store.emg(store.rows[0].id)
+    with pytest.raises(InputError, match="trained on 8 channels, got 3"):
+        run.predict(recording[:3])
+    with pytest.raises(InputError, match="trained at 200 Hz, got 1000 Hz; resample first"):
+        run.predict(recording.drop_vars("time", errors="ignore").assign_attrs(SamplingFrequency=1000.0))
+    with pytest.raises(InputError, match="trained on V, got mV"):
+        run.predict(recording.assign_attrs(units="mV"))
+    with pytest.raises(InputError, match="has no model 'svm'; it has"):
+        run.predict(recording, model="svm")
+
+
+def test_folds_test_every_subject_once(here: Path) -> None:
+    recipe = load("tiny_run.yaml", ["data.split.valid=none", "data.split.test=null", "data.split.folds=4", "train.epochs=1", "train.seeds=[0]"])  # fmt: skip  # noqa: E501
+    run = run_recipe(recipe, out=here / "folds")
+    assert run.metrics["subjects"] == ["01", "02", "03", "04"]
+    assert [fold["test"] for fold in run.metrics["split"]] == [["01"], ["02"], ["03"], ["04"]]
+    assert "fold 4" in (run.folder / "report.html").read_text()
+    assert isinstance(run, Run)
+    assert run.pipeline("lda", fold=3).parameters.states
+
+
+def test_train_statistics_come_from_training_recordings_alone(place: Path, here: Path) -> None:
+    """zscore over train: the mean kept with the model is that of subjects 01 and 02 after the filter."""
+    run = mf.load_run(place / "done")
+    store = mf.open_store("data/tiny.zarr")
+    band = mf.Pipeline.from_yaml("- bandpass: {low: 20 Hz, high: 90 Hz}")
+    filtered = np.concatenate(
+        [band.run(store.emg(r.id)).values for r in store.rows if r.subject in ("01", "02")], axis=1
+    )
+    state = run.pipeline().parameters.states[1]
+    found = [v for v in state.values() if np.shape(v) and np.allclose(v.ravel(), filtered.std(axis=1), rtol=1e-3)]
+    assert found, f"no state is the training standard deviation: {state}"
+
+
+def test_a_repetition_split_keeps_repetitions_apart(here: Path) -> None:
+    changes = ["data.split.by=repetition", "data.split.valid=null", "data.split.test=[2]", "train.epochs=1"]
+    with pytest.raises(RecipeError, match=r"tiny_run.yaml:5:\d+: zscore learns from whole training recordings"):
+        run_recipe(load("tiny_run.yaml", changes), out=here / "leaky")
+    recipe = load(
+        tiny.write(here, tiny.RECIPE.replace("  - zscore: {over: train}\n", "")), [*changes, "train.seeds=[0]"]
+    )
+    tiny.write(here)
+    run = run_recipe(recipe, out=here / "repetitions")
+    assert run.metrics["split"] == [{"train": ["1"], "valid": [], "test": ["2"]}]
+
+
+def test_plan_errors_point_into_the_recipe(here: Path) -> None:
+    broken = here / "broken.yaml"
+    broken.write_text(tiny.RECIPE.replace("20 samples", "30 samples"))
+    with pytest.raises(RecipeError, match=r"broken.yaml:8:21: patch .*30"):
+        plan_recipe(load(broken))
+    broken.write_text(tiny.RECIPE.replace("lda: [features: {set: hudgins}, lda]", "lda: [lda]"))
+    with pytest.raises(RecipeError, match=r"broken.yaml:13:\d+: lda takes \(window, feature\)"):
+        plan_recipe(load(broken))
+
+
+def test_a_wrong_recipe_leaves_no_folder_behind(here: Path) -> None:
+    with pytest.raises(RecipeError):
+        run_recipe(load("tiny_run.yaml", ["pipeline.bandpass.high=900 Hz"]), out=here / "nothing")
+    assert not (here / "nothing").exists()
+
+
+def test_a_folder_in_use_is_not_overwritten(place: Path, here: Path) -> None:
+    with pytest.raises(InputError, match="is in use"):
+        run_recipe(load("tiny_run.yaml"), out=place / "done")
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is not a run's folder: it has no recipe.yaml"):
+        load_run(tmp_path)
+
+
+def test_a_missing_store_says_how_to_make_it(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MYOFLOW_DATA", str(here / "nowhere"))
+    with pytest.raises(
+        InputError, match=r"no store for uci_emg at .*nowhere/uci_emg.zarr; make it with `myoflow convert"
+    ):
+        run_recipe(load("gestures_uci"), out=here / "never")
+    shutil.rmtree(here / "never", ignore_errors=True)
+
+
+def test_labels_of_a_subset(here: Path) -> None:
+    plans = plan_recipe(load("tiny_run.yaml", ["data.labels=[fist, rest]"]), spec=None)
+    assert plans["tinymyo"].output.labels == ("fist", "rest")
+    assert plans["lda"].input == Spec.signal(
+        ("E1", "E2", "E3", "E4", "E5", "E6", "E7", "E8"), 200, labels=("fist", "rest")
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,33 @@ from myoflow.typed import Hz, Mismatch, frozen
 
 
 @frozen
+class Download:
+    """A file to fetch; `unpack` makes a folder of an archive, which readers do not need.
+
+    `bytes` and `sha256` where they are published or known from an earlier download.
+    """
+
+    url: str
+    bytes: int | None = None
+    sha256: str | None = None
+    unpack: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if not self.url.startswith(("https://", "http://")):
+            raise Mismatch(f"expected an http(s) address, got '{self.url}'", ("url",))
+        if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise Mismatch("expected 64 hexadecimal digits in lower case", ("sha256",))
+
+
+@frozen
 class Card:
     """A dataset: origin and licence, how it was recorded, what is wrong with it, and which reader opens it.
 
     `labels` in their order are the label ids of the store. `unmarked` is the label of samples that nobody marked,
     which is no class to learn. `rate` is the true rate of the information, and `rate_note` how that was found.
     `defects` says in words what a user must know. `splits` are the usual ones, by name. `files` says what to
-    download and give to `myoflow convert`; `options` are the reader's own.
+    download and give to `myoflow convert`; `options` are the reader's own. `downloads` are what `myoflow fetch`
+    gets, by file name; `login` says why it cannot, where a set wants an account or a signed form.
     """
 
     name: str
@@ -44,6 +65,8 @@ class Card:
     splits: dict[str, Split] = attrs.Factory(dict)
     files: str = ""
     restrictions: str = ""
+    downloads: dict[str, Download] = attrs.Factory(dict)
+    login: str = ""
 
     def __attrs_post_init__(self) -> None:
         if not self.rate > 0:

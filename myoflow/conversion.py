@@ -21,7 +21,6 @@ from attrs import frozen
 from myoflow.errors import InputError, MyoflowError
 from myoflow.progress import Advance, Progress
 from myoflow.readers.base import READERS, Item, Reader, listed
-from myoflow.readers.source import open_source
 from myoflow.recording import Recording
 from myoflow.split import unit_key, units_of
 from myoflow.store import layout
@@ -73,19 +72,27 @@ def convert(
     jobs: int = 1,
     subjects: str | Iterable[int | str] | None = None,
     progress: Progress | None = None,
+    cluster: str | None = None,
 ) -> Summary:
     """Read every recording of a dataset and add it to the store, which is made if it is not there.
 
     `raw` is the folder or archive as downloaded, None for simulated sets. `subjects` chooses some: `"1..6"`, `"1,4,7"`
     or a sequence of such items. With `jobs` above 1, recordings are read in that many processes (a script that calls
-    this needs the usual `if __name__ == "__main__":`). Recordings that the store has are not read again. After an
-    error, or a kill, the store holds whole recordings only and the same call continues.
+    this needs the usual `if __name__ == "__main__":`); with `cluster`, the address of a dask scheduler
+    (`tcp://HOST:8786`), by its workers, which must see `raw` and `store` under the same paths. Recordings that the
+    store has are not read again. After an error, or a kill, the store holds whole recordings only and the same call
+    continues.
 
     Raises:
-        InputError: wrong raw files (file and line are named), an unknown subject, or a store that is something else.
+        InputError: wrong raw files (file and line are named), an unknown subject, a store that is something else, or no
+            such cluster.
         MyoflowError: the disk failed, or a worker died.
     """
     store, raw = Path(store), None if raw is None else Path(raw)
+    if cluster is not None:
+        if jobs > 1:
+            raise InputError("--jobs is for this machine, --cluster for others; give one of them")
+        store, raw = store.absolute(), None if raw is None else raw.absolute()
     reader = READERS[card.reader](card)
     items, found = _items(card, reader, raw, subjects)
     origin = Origin(card.name, card.reader, reader.version)
@@ -97,7 +104,11 @@ def convert(
         todo = [item for item in items if item.id not in writer]
         todo.sort(key=_rank(items))
         with (progress or Progress()).phase(f"Converting {card.name}", len(todo)) as advance:
-            if min(jobs, len(todo)) > 1:
+            if cluster is not None and todo:
+                from myoflow.cluster import convert_on
+
+                convert_on(cluster, writer, todo, origin, advance)
+            elif min(jobs, len(todo)) > 1:
                 _parallel(writer, todo, origin, min(jobs, len(todo)), advance)
             else:
                 for item in todo:
@@ -136,7 +147,7 @@ def _items(
         raise InputError(
             f"{card.name} needs no raw files, but got {raw}; a store's place is given after them or by name"
         )
-    source = open_source(raw) if raw is not None else None
+    source = reader.open(raw) if raw is not None else None
     chosen = None if subjects is None else _chosen(subjects)
     # a chosen subject's files are checked, the others' need not be there
     items = list(reader.recordings(source, None if chosen is None else lambda name: unit_key(name) in chosen))
@@ -179,10 +190,9 @@ def _complete(path: Path, digest: str, items: list[Item]) -> Store | None:
         store = open_store(path)
     except MyoflowError:
         return None  # the writer says what is wrong, or mends it
-    whole = "consolidated_metadata" in layout.metadata(path)
     have = {row.id for row in store.rows if (path / row.id).is_dir()}
     same = store.attrs.get("digest") == digest
-    return store if whole and same and all(item.id in have for item in items) else None
+    return store if same and all(item.id in have for item in items) else None
 
 
 def _summary(card: Card, store: Store, items: list[Item], written: int, missing: int) -> Summary:

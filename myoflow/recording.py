@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from attrs import Factory, frozen
 
-IntArray = npt.NDArray[np.integer[Any]]
+RawArray = npt.NDArray[np.integer[Any] | np.float32]
+
+
+@frozen(eq=False)
+class Blocks:
+    """A `(channel, time)` array that comes in blocks along time, so that a long one need not fit into memory.
+
+    `make()` starts anew at the first sample; blocks are of any length. numpy makes the whole of it when asked.
+    """
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    make: Callable[[], Iterator[npt.NDArray[Any]]]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def blocks(self) -> Iterator[npt.NDArray[Any]]:
+        """The blocks, from the first sample on."""
+        return self.make()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        out = np.empty(self.shape, self.dtype)
+        at = 0
+        for block in self.blocks():
+            out[:, at : at + block.shape[1]] = block
+            at += block.shape[1]
+        return out if dtype is None else out.astype(dtype)
+
+
+def in_blocks(shape: tuple[int, int], dtype: npt.DTypeLike, make: Callable[[], Iterator[npt.NDArray[Any]]]) -> RawArray:
+    """`Blocks` for a Recording's `emg`, which bears an array's type because all but the writer meet an array there."""
+    return cast(RawArray, Blocks(shape, np.dtype(dtype), make))
 
 
 @frozen(eq=False)
@@ -34,17 +68,21 @@ class Stream:
 
 @frozen(eq=False)
 class Recording:
-    """Raw EMG `(channel, time)` in the recorder's integers; volts are `emg * gain[:, None]`.
+    """Raw EMG `(channel, time)` in the recorder's integers; in `units` it is `emg * gain[:, None]`.
+
+    Where only scaled or filtered values were published, `emg` holds them as float32, with a gain of 1.
 
     `subject`, `session` and `run` are BIDS labels without their prefix ("01"). `timestamp_ms`, where a recorder
     kept an uneven clock, is one time in ms per sample, starting anywhere, never falling. `sources` are
     (file name, SHA-256) pairs; `repairs` says in words what the reader dropped or mended. `attrs` uses BIDS-EMG names.
+    A reader of long files may give `emg` (and a stream's `values`) as `Blocks`, for the writer only; what a store gives
+    back is an array.
     """
 
     subject: str
     session: str
     run: str
-    emg: IntArray
+    emg: RawArray
     gain: npt.NDArray[np.float32]
     rate_hz: float
     channels: tuple[str, ...]

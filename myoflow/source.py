@@ -53,6 +53,7 @@ def convert_dataset(
     jobs: int = 1,
     subjects: str | None = None,
     progress: Progress | None = None,
+    cluster: str | None = None,
 ) -> Summary:
     """Convert a dataset by name; simulated ones need no `raw`."""
     from myoflow.card import load_card
@@ -65,7 +66,35 @@ def convert_dataset(
         jobs=jobs,
         subjects=subjects,
         progress=progress or Progress(),
+        cluster=cluster,
     )
+
+
+def convert_file(
+    file: Path,
+    store: Path | None = None,
+    like: str = "auto",
+    rate: str | None = None,
+    units: str | None = None,
+    channels: tuple[str, ...] = (),
+    variable: str | None = None,
+    hold: bool = False,
+    *,
+    progress: Progress | None = None,
+) -> Summary:
+    """Convert one file that no card describes; what it does not say itself has to be given.
+
+    `like` is a format's name, or `auto`. Without `channels`, those that are called EMG, or all, are taken.
+    `hold`: missing numbers repeat the last one, and the summary says how many did.
+
+    Raises:
+        InputError: no such file or format, or rate or channels that it does not say.
+    """
+    from myoflow.conversion import convert
+    from myoflow.readers.single import card_of_file
+
+    card = card_of_file(file, None if like == "auto" else like, rate, units, channels, variable, hold)
+    return convert(card, file, store_path(card.name, store), progress=progress or Progress())
 
 
 def locate_store(data: Data, progress: Progress) -> Store:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from myoflow.store import Store
 
 WIDTH = 116  # what a plan needs
-SHELVES = ("stages", "datasets", "backends", "recipes")
+SHELVES = ("stages", "datasets", "formats", "backends", "recipes")
 
 
 def _print(*things: Any) -> None:
@@ -161,6 +161,12 @@ def listing(shelf: str) -> None:
 
         for name in STAGES:
             table.add_row(name, _headline(STAGES[name]))
+    elif shelf == "formats":
+        from myoflow.formats import FORMATS
+
+        table.add_column("endings")
+        for name in FORMATS:
+            table.add_row(name, FORMATS[name].what, " ".join(FORMATS[name].suffixes))
     elif shelf == "backends":
         from myoflow.backend import load_backend
         from myoflow.engine import ENGINES

@@ -11,7 +11,7 @@ from myoflow.backend import Backend, engines, load_backend
 from myoflow.card import load_card
 from myoflow.engine import ENGINES
 from myoflow.errors import InputError, RecipeError
-from myoflow.split import Split
+from myoflow.split import Split, units_of
 
 CARD = """\
 title: A set
@@ -38,7 +38,12 @@ def test_shipped_cards_load(name: str) -> None:
     assert card.name == name
     assert card.rate > 0 and len(card.classes) >= 2
     for split in card.splits.values():
-        assert split.assign([f"{n:02d}" for n in range(1, (card.subjects or 0) + 1)])
+        lists = [items for items in (split.train, split.valid, split.test) if isinstance(items, tuple)]
+        named = [unit for items in lists for item in items for unit in units_of(item)]
+        count = card.subjects or 0
+        if split.by == "subject":  # no more than there are; sessions and repetitions the card does not count
+            assert len(named) <= count
+        assert split.assign([*named, "another"] if named else [f"{n:02d}" for n in range(1, count + 1)])
 
 
 def test_a_card(folder: Path) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import frozen
 
 from myoflow.errors import InputError, did_you_mean
-from myoflow.readers.source import File, Source
+from myoflow.readers.source import File, Source, open_source
 from myoflow.recording import Recording
 from myoflow.registry import Registry
 from myoflow.typed import Mismatch, coerce, hints_of
@@ -67,6 +68,10 @@ class Reader:
     def __init__(self, card: Card) -> None:
         self.card = card
         self.options = options_of(card, self.Options)
+
+    def open(self, place: Path) -> Source:
+        """The raw files at a place. Raises InputError: nothing is there, or what is there is damaged."""
+        return open_source(place)
 
     def recordings(self, source: Source | None, wanted: Subject | None = None) -> Iterator[Item]:
         """Every recording of the subjects for whom `wanted` holds, in order of id; nothing is parsed yet.

@@ -1,7 +1,8 @@
 """Source: raw files as downloaded, a folder or an archive, behind one interface.
 
 Nothing is unpacked to disk, so no path in an archive can leave anywhere. A `.tar.xz` can only be read forwards:
-listing is one pass, and reading files in the order of `names` is one more.
+listing is one pass, and reading files in the order of `names` is one more. Small files that were passed over are kept
+for later, so that a small archive in any order is one pass, too.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path, PurePosixPath
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from myoflow.errors import InputError
 
 ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz", ".tgz", ".txz", ".tar.bz2")
 _MOST_FILES = 1_000_000
+_KEPT_BYTES = 64 << 20  # of a tar's files that were passed over
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
 
 
@@ -114,8 +116,13 @@ class Tar(Source):
         self._rank = {name: i for i, name in enumerate(self.names)}
         self._tar: tarfile.TarFile | None = None
         self._next = 0
+        self._passed: dict[str, bytes] = {}
+        self._room = _KEPT_BYTES
 
     def file(self, name: str) -> File:
+        where = f"{self.place}:{name}"
+        if name in self._passed:
+            return File(name, where, data=self._passed[name])
         try:
             if self._tar is None or self._rank[name] < self._next:
                 self._tar = tarfile.open(self.place)  # noqa: SIM115  it stays open between files
@@ -124,16 +131,42 @@ class Tar(Source):
                 if member.isfile() and member.name in self._rank:
                     self._next = self._rank[member.name] + 1
                     if member.name == name:
-                        stream = self._tar.extractfile(member)
-                        assert stream is not None, "a regular file has content"
-                        return File(name, f"{self.place}:{name}", data=stream.read())
+                        return File(name, where, data=self._content(self._tar, member))
+                    if member.size <= self._room and member.name not in self._passed:
+                        self._passed[member.name] = self._content(self._tar, member)
+                        self._room -= member.size
         except _BROKEN as error:
             raise _broken(self.place, error, name) from error
         raise InputError(f"{self.place} no longer holds {name}")
 
+    def _content(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+        stream = tar.extractfile(member)
+        assert stream is not None, "a regular file has content"
+        return stream.read()
+
+
+class Parts(Source):
+    """A folder of archives, as large sets are published, with the files beside them.
+
+    Names of what is in an archive start with the archive's own name.
+    """
+
+    def __init__(self, place: Path, archives: list[Path]) -> None:
+        super().__init__(place)
+        self._parts = {path.name: open_source(path) for path in archives}
+        loose = [path.name for path in sorted(place.iterdir()) if path.is_file() and path not in archives]
+        inside = [f"{archive}/{name}" for archive, part in self._parts.items() for name in part.names]
+        self.names = (*inside, *(name for name in loose if _wanted(name)))
+
+    def file(self, name: str) -> File:
+        archive, _, inner = name.partition("/")
+        if archive in self._parts and inner:
+            return evolve(self._parts[archive].file(inner), name=name)
+        return File(name, str(self.place / name), path=self.place / name)
+
 
 def open_source(place: str | Path) -> Source:
-    """A folder or archive. A folder that holds nothing but one archive stands for that archive.
+    """A folder or archive. A folder of archives, with no folder in it, stands for all that is in them.
 
     Raises:
         InputError: nothing is there, it is neither, or the archive is damaged or has paths that leave it.
@@ -142,9 +175,9 @@ def open_source(place: str | Path) -> Source:
     if not place.exists():
         raise InputError(f"there is nothing at {place}; give the folder or the archive as downloaded")
     if place.is_dir():
-        archives = [path for path in sorted(place.iterdir()) if _is_archive(path)]
-        if len(archives) == 1 and not any(path.is_dir() for path in place.iterdir() if _wanted(path.name)):
-            return open_source(archives[0])
+        archives = [path for path in sorted(place.iterdir()) if _is_archive(path) and _wanted(path.name)]
+        if archives and not any(path.is_dir() for path in place.iterdir() if _wanted(path.name)):
+            return open_source(archives[0]) if len(archives) == 1 else Parts(place, archives)
         return Folder(place)
     if not _is_archive(place):
         raise InputError(f"{place} is neither a folder nor an archive ({', '.join(ARCHIVES)})")

@@ -1,7 +1,7 @@
 """Layout: one recording as one zarr v3 group, written and read back without loss.
 
     sub-01/ses-01/run-1/
-      emg(channel, time)      the recorder's own integers; units are `emg * gain`
+      emg(channel, time)      the recorder's own integers, or the files' float32; units are `emg * gain`
       gain(channel)           float32
       timestamp_ms(time)      int32, only for recorders with an uneven clock
       channel(channel)        names
@@ -19,7 +19,7 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import zarr
 
 CHUNK = 8192  # samples of all channels: about 64-260 kB, the size that decodes fastest (facts/software.md 4)
+_PIECE = 8  # chunks written at once when an array comes in blocks
 META = "zarr.json"
 OWN = ("dataset", "labels", "reader", "reader_version", "repairs", "run", "session", "sources", "subject")
 EVENTS = {"onset": np.int64, "length": np.int64, "label": np.int16, "repetition": np.int16}
@@ -56,8 +57,8 @@ def check(recording: Recording) -> None:
     """
     rec, events = recording, recording.events
     wrong = []
-    if rec.emg.ndim != 2 or rec.emg.dtype.kind != "i":
-        wrong.append(f"emg is {rec.emg.dtype} with {rec.emg.ndim} axes, not integers (channel, time)")
+    if rec.emg.ndim != 2 or not (rec.emg.dtype.kind == "i" or rec.emg.dtype == np.float32):
+        wrong.append(f"emg is {rec.emg.dtype} with {rec.emg.ndim} axes, not integers or float32 (channel, time)")
     elif rec.gain.shape != (rec.emg.shape[0],) or len(rec.channels) != rec.emg.shape[0]:
         wrong.append(f"{rec.emg.shape[0]} channels, {len(rec.channels)} names, {rec.gain.size} gains")
     elif rec.timestamp_ms is not None and rec.timestamp_ms.shape != (rec.emg.shape[1],):
@@ -115,20 +116,30 @@ def write_group(path: Path, recording: Recording, origin: Origin) -> None:
         name: str, values: Any, dims: tuple[str, ...], chunk: int | None = None, note: Mapping[str, Any] | None = None
     ) -> None:
         """One array; `chunk` is its size along the last axis, compressed; without it one plain chunk."""
-        values = np.asarray(values)
+        lazy = hasattr(values, "blocks")
+        if not lazy:
+            values = np.asarray(values)
         chunks = [max(1, size) for size in values.shape]
         codec = None
         if chunk is not None:
             chunks[-1] = min(chunks[-1], chunk)
             codec = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle", typesize=values.dtype.itemsize)
-        group.create_array(
+        array = group.create_array(
             name,
-            data=values,
+            shape=values.shape,
+            dtype=values.dtype,
             chunks=tuple(chunks),
             compressors=codec,
             dimension_names=dims,
             attributes=dict(note or {}),
         )
+        if not lazy:
+            array[...] = values
+            return
+        at = 0
+        for piece in _aligned(values, _PIECE * chunks[-1]):
+            array[:, at : at + piece.shape[1]] = piece
+            at += piece.shape[1]
 
     put("emg", rec.emg, ("channel", "time"), CHUNK, {"units": rec.units, "SamplingFrequency": rec.rate_hz})
     put("gain", rec.gain.astype(np.float32), ("channel",))
@@ -142,6 +153,37 @@ def write_group(path: Path, recording: Recording, origin: Origin) -> None:
         put(name, stream.values, dims, CHUNK, {"units": stream.units, "SamplingFrequency": stream.rate_hz})
         put(dims[0], _text(stream.channels), dims[:1])
     _consolidate(path)
+
+
+def _aligned(values: Any, size: int) -> Iterator[Any]:
+    """The blocks of a lazy array, cut anew into pieces of `size` samples; the last may be shorter.
+
+    Raises:
+        MyoflowError: they are not what the array's shape and dtype promise.
+    """
+    channels, samples = values.shape
+    piece = np.empty((channels, min(size, samples)), values.dtype)
+    filled = done = 0
+    for block in values.blocks():
+        if block.ndim != 2 or block.shape[0] != channels or block.dtype != values.dtype:
+            raise MyoflowError(
+                f"a reader gave a block of {block.dtype} {block.shape} in an array of {values.dtype} {values.shape}"
+            )
+        if done + block.shape[1] > samples:
+            raise MyoflowError(f"a reader gave more than the {samples} samples that it promised")
+        done += block.shape[1]
+        taken = 0
+        while taken < block.shape[1]:
+            part = block[:, taken : taken + piece.shape[1] - filled]
+            piece[:, filled : filled + part.shape[1]] = part
+            taken, filled = taken + part.shape[1], filled + part.shape[1]
+            if filled == piece.shape[1]:
+                yield piece
+                filled = 0
+    if done != samples:
+        raise MyoflowError(f"a reader gave {done} samples, not the {samples} that it promised")
+    if filled:
+        yield piece[:, :filled]
 
 
 def _attributes(rec: Recording, origin: Origin) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from myoflow.recording import Events, Recording
+    from myoflow.store.loader import WindowSet
 
 
 class Store:
@@ -41,7 +44,7 @@ class Store:
         """The card's label names; an event's label is an index into them."""
         return tuple(self.attrs.get("labels", ()))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the index, and so of everything in the store."""
         return hashlib.sha256(index.dumps(self.rows).encode()).hexdigest()
@@ -103,6 +106,42 @@ class Store:
     def raw(self, identity: str) -> Recording:
         """The recording as the reader gave it, all streams loaded."""
         return layout.read_group(self.path / self.row(identity).id)
+
+    def windows(
+        self,
+        length: int,
+        stride: int | None = None,
+        *,
+        ids: Sequence[str] | None = None,
+        subjects: Sequence[str] | None = None,
+        labels: Sequence[str] | None = None,
+        share: float = 1.0,
+        cache: str = "raw",
+        buffer_mb: float = 64.0,
+    ) -> WindowSet:
+        """Windows of `length` samples every `stride` (default: end to end) for training, as a torch Dataset.
+
+        Without `labels`, all of the chosen recordings, label -1; with them, windows of which one event with such a
+        label covers at least `share`. Recordings must agree in channels and rate. `cache="raw"` decodes each recording
+        once into a file that is memory-mapped (under `$MYOFLOW_CACHE`, or beside the store; the size of the integers);
+        `cache="none"` decodes while reading and shuffles through a buffer of `buffer_mb` of decoded blocks.
+
+        Raises:
+            InputError: no such recordings, recordings that do not go together, or windows that cannot be.
+        """
+        from myoflow.store.loader import windows_of
+
+        return windows_of(
+            self,
+            length,
+            stride,
+            ids=ids,
+            subjects=subjects,
+            labels=labels,
+            share=share,
+            cache=cache,
+            buffer_mb=buffer_mb,
+        )
 
 
 def open_store(path: str | Path) -> Store:

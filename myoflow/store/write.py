@@ -30,7 +30,9 @@ from myoflow.store.layout import Origin
 
 ASIDE = ".tmp"
 KIND = "myoflow store"
+CONSOLIDATED = 500  # most recordings whose metadata one file repeats: 4 kB each, read whole by whoever opens it
 _INDEX_EVERY_S = 1.0  # the index is written whole: per recording it would grow quadratic over thousands of them
+_INDEX_SHARE = 20  # nor more often than 20 times what writing it takes
 
 
 @frozen
@@ -79,11 +81,10 @@ class Writer:
             self._rows = self._repair()
             if fresh:
                 self._write(layout.META, layout.dumps(layout.group_metadata(self._attributes)))
-            self._write(index.FILE, index.dumps(self._rows.values()))
+            self._save()
         except BaseException:
             os.close(self._lock)
             raise
-        self._written_at = time.monotonic()
 
     def __enter__(self) -> Writer:
         return self
@@ -120,37 +121,59 @@ class Writer:
         self._parents(row.id)
         os.rename(staged.path, target)
         self._rows[row.id] = row
-        if time.monotonic() - self._written_at >= _INDEX_EVERY_S:
-            self._write(index.FILE, index.dumps(self._rows.values()))
-            self._written_at = time.monotonic()
+        if time.monotonic() >= self._due:
+            self._save()
         return row
 
     def close(self) -> None:
         """Bring index and root metadata up to date, leave nothing aside, give up the lock."""
         with _uninterrupted():
             try:
-                self._write(index.FILE, index.dumps(self._rows.values()))
-                self._write(layout.META, self._root())
+                self._save()
+                self._consolidate()
                 shutil.rmtree(self.path / ASIDE, ignore_errors=True)
             finally:
                 os.close(self._lock)
 
-    def _root(self) -> str:
-        """Root metadata, with those of everything below, so that `xarray.open_datatree` reads one file."""
+    def _save(self) -> None:
+        """Write the index, and say when it is due again."""
+        start = time.monotonic()
+        self._write(index.FILE, index.dumps(self._rows.values()))
+        took = time.monotonic() - start
+        self._due = start + took + max(_INDEX_EVERY_S, _INDEX_SHARE * took)
+
+    def _consolidate(self) -> None:
+        """Repeat the metadata of everything below in the root's, so that `xarray.open_datatree` reads one file.
+
+        Above `CONSOLIDATED` recordings each subject's folder has that of its own; the whole is then for the index.
+        """
+        small = len(self._rows) <= CONSOLIDATED
+        subjects: dict[str, list[str]] = {}
+        for identity in sorted(self._rows):
+            subjects.setdefault(_above(identity)[0], []).append(identity)
+        for subject, mine in subjects.items():
+            inside = None if small or len(mine) > CONSOLIDATED else self._below(mine, f"{subject}/")
+            self._write(f"{subject}/{layout.META}", layout.dumps(layout.group_metadata({}, inside)))
+        inside = self._below(list(self._rows), "") if small else None
+        self._write(layout.META, layout.dumps(layout.group_metadata(self._attributes, inside)))
+
+    def _below(self, identities: list[str], prefix: str) -> dict[str, Any]:
+        """Metadata of recordings, their arrays and the folders between, by path below `prefix`."""
         below: dict[str, Any] = {}
-        for identity in self._rows:
+        for identity in identities:
             meta = layout.metadata(self.path / identity)
             arrays = meta["consolidated_metadata"]["metadata"]
             below.update({f"{identity}/{name}": arrays[name] for name in arrays})
             below[identity] = layout.group_metadata(meta["attributes"])
             for parent in _above(identity):
                 below[parent] = layout.group_metadata({})
-        return layout.dumps(layout.group_metadata(self._attributes, below))
+        return {path.removeprefix(prefix): meta for path, meta in below.items() if path.startswith(prefix)}
 
     def _parents(self, identity: str) -> None:
         for parent in _above(identity):
             (self.path / parent).mkdir(exist_ok=True)
-            self._write(f"{parent}/{layout.META}", layout.dumps(layout.group_metadata({})))
+            if not (self.path / parent / layout.META).exists():
+                self._write(f"{parent}/{layout.META}", layout.dumps(layout.group_metadata({})))
 
     def _write(self, name: str, text: str) -> None:
         layout.write_text(self.path / name, text, self.path / ASIDE)

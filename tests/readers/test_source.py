@@ -57,6 +57,38 @@ def test_a_folder_that_holds_only_the_archive_stands_for_it(raw, tmp_path):
     assert isinstance(open_source(tmp_path), Folder)
 
 
+def test_a_folder_of_several_archives_stands_for_all_that_is_in_them(raw, tmp_path):
+    for name in ("a.zip", "b.tar.xz", "._b.tar.xz"):
+        pack(raw, tmp_path / name) if not name.startswith(".") else (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "note.txt").write_text("x")
+    source = open_source(tmp_path)
+    inside = open_source(raw).names
+    expected = {f"{archive}/{ROOT}/{name}" for archive in ("a.zip", "b.tar.xz") for name in inside} | {"note.txt"}
+    assert set(source.names) == expected
+    for name in (f"b.tar.xz/{ROOT}/{inside[-1]}", f"a.zip/{ROOT}/{inside[0]}", "note.txt"):
+        file = pickle.loads(pickle.dumps(source.file(name)))
+        assert file.name == name
+        assert file.read() == (b"x" if name == "note.txt" else (raw / name.split("/", 2)[2]).read_bytes())
+    (tmp_path / "b.tar.xz").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"b\.tar\.xz cannot be read"):
+        open_source(tmp_path)
+
+
+def test_small_files_of_a_tar_in_any_order_are_one_pass(raw, tmp_path, monkeypatch):
+    source = open_source(pack(raw, tmp_path / "a.tar.xz"))
+    opened = []
+    real = tarfile.open
+    monkeypatch.setattr(tarfile, "open", lambda place: opened.append(place) or real(place))
+    for name in reversed(source.names):
+        assert source.file(name).read() == (raw / name.removeprefix(f"{ROOT}/")).read_bytes()
+    assert len(opened) == 1
+    monkeypatch.setattr("myoflow.readers.source._KEPT_BYTES", 0)  # no room: right all the same, in more passes
+    source = open_source(tmp_path / "a.tar.xz")
+    for name in reversed(source.names):
+        assert source.file(name).read() == (raw / name.removeprefix(f"{ROOT}/")).read_bytes()
+    assert len(opened) > 2
+
+
 def test_what_file_managers_leave_is_not_seen(tmp_path):
     for name in ("01/a.txt", "__MACOSX/01/._a.txt", "01/.DS_Store", "01/._a.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,14 @@
 """Info: totals and the table."""
 
 import io
+import time
+from pathlib import Path
 
 import pytest
 from make_recordings import ORIGIN, events, full, recording
 from rich.console import Console
 
-from myoflow.store import Tally, Writer, info, info_table, open_store
+from myoflow.store import Row, Tally, Writer, index, info, info_table, open_store
 
 ATTRIBUTES = {
     "dataset": "toy",
@@ -71,3 +73,36 @@ def test_table_says_it_all(store):
 def test_an_empty_store_has_a_table(tmp_path):
     Writer(tmp_path / "s.zarr", {"dataset": "toy"}, "d1").close()
     assert "not stated" in printed(open_store(tmp_path / "s.zarr"))
+
+
+def test_ten_thousand_recordings_are_told_from_the_index_alone(tmp_path, monkeypatch):
+    labels = {"rest": Tally(60, 120_000), "fist": Tally(60, 120_000)}
+    rows = [
+        Row(
+            id=f"sub-{n // 20:03}/ses-{n % 20:02}/run-1",
+            subject=f"{n // 20:03}",
+            session=f"{n % 20:02}",
+            run="1",
+            samples=360_000,
+            rate_hz=2000.0,
+            seconds=180.0,
+            channels=tuple(f"channel{i}" for i in range(1, 17)),
+            units="V",
+            labels=labels,
+            checksum=f"{n:064x}",
+        )
+        for n in range(10_000)
+    ]
+    path = tmp_path / "s.zarr"
+    Writer(path, ATTRIBUTES, "d1").close()
+    (path / "index.json").write_text(index.dumps(rows))
+    touched = []
+    real = Path.open
+    monkeypatch.setattr(Path, "open", lambda self, *a, **k: touched.append(self.name) or real(self, *a, **k))
+    start = time.process_time()
+    found = info(open_store(path))
+    took = time.process_time() - start
+    assert (found.recordings, found.subjects, found.hours) == (10_000, 500, pytest.approx(500))
+    assert found.labels["fist"] == Tally(600_000, 1_200_000_000)
+    assert set(touched) <= {"zarr.json", "index.json"}
+    assert took < 2.0  # 0.2 s on an idle core

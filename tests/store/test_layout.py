@@ -36,6 +36,17 @@ def test_round_trip_of_int8_and_silence(tmp_path):
     same(made, back)
 
 
+def test_round_trip_of_float32_to_the_bit(tmp_path):
+    values = np.random.default_rng(1).normal(0, 1e-5, (3, 9000)).astype(np.float32)
+    values[0, :3] = [-0.0, np.finfo(np.float32).tiny / 8, np.nan]  # a negative zero, a denormal, a gap
+    made = recording(emg=values, samples=9000, gain=np.ones(3, np.float32))
+    layout.write_group(tmp_path / "g", made, ORIGIN)
+    back = layout.read_group(tmp_path / "g")
+    assert back.emg.dtype == np.float32
+    assert back.emg.tobytes() == values.tobytes()
+    same(made, back)
+
+
 def test_arrays_are_what_the_design_says(tmp_path):
     layout.write_group(tmp_path / "g", full(), ORIGIN)
     meta = json.loads((tmp_path / "g" / "emg" / "zarr.json").read_text())

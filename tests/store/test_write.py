@@ -1,5 +1,6 @@
 """Writer: whole recordings or nothing, one writer, and order after a kill."""
 
+import itertools
 import json
 import os
 import shutil
@@ -7,11 +8,15 @@ import subprocess
 import sys
 import warnings
 
+import attrs
+import numpy as np
 import pytest
 import xarray as xr
 from make_recordings import ORIGIN, full, recording, same, tree
+from make_recordings import events as make_events
 
 from myoflow.errors import InputError, MyoflowError
+from myoflow.recording import Blocks
 from myoflow.store import Writer, index, layout, open_store, verify, write
 
 ATTRIBUTES = {"dataset": "toy", "title": "Toy", "labels": ["unmarked", "rest", "fist"]}
@@ -41,6 +46,68 @@ def test_plain_xarray_opens_the_tree_without_a_warning(tmp_path):
         assert found["sub-02/ses-01/run-1/emg"].shape == (3, 20_000)
         assert found.attrs["dataset"] == "toy"
         assert len(found.leaves) == 2
+
+
+def test_root_metadata_do_not_grow_without_bound(tmp_path, monkeypatch):
+    made = [recording("01"), recording("02"), recording("02", "02"), recording("03")]
+    whole = tree(make(tmp_path / "a.zarr", *made).path)
+    monkeypatch.setattr(write, "CONSOLIDATED", 3)
+    path = make(tmp_path / "s.zarr", *made[:3]).path
+    assert "consolidated_metadata" in json.loads((path / "zarr.json").read_text())
+    make(path, made[3])
+    assert (path / "zarr.json").stat().st_size < 1000
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert len(xr.open_datatree(path / "sub-02", engine="zarr").leaves) == 2
+        assert xr.open_zarr(path / "sub-03/ses-01/run-1").emg.shape == (3, 20_000)
+    assert verify(open_store(path)) == []
+    before = tree(path)
+    make(path)
+    assert tree(path) == before
+    monkeypatch.setattr(write, "CONSOLIDATED", 4)
+    make(path)
+    assert tree(path) == whole
+
+
+def in_blocks(made, sizes):
+    """The same recording, its EMG given in blocks."""
+
+    def blocks():
+        at = 0
+        for size in itertools.cycle(sizes):
+            if at >= made.emg.shape[1]:
+                return
+            yield made.emg[:, at : at + size]
+            at += size
+
+    return attrs.evolve(made, emg=Blocks(made.emg.shape, made.emg.dtype, blocks))
+
+
+@pytest.mark.parametrize("sizes", [(1000,), (1, 70_000, 0), (8192,), (10**6,)])
+def test_emg_in_blocks_makes_the_same_bytes(tmp_path, sizes):
+    made = recording("01", samples=150_001)
+    whole = make(tmp_path / "whole.zarr", made)
+    lazy = in_blocks(made, sizes)
+    np.testing.assert_array_equal(np.asarray(lazy.emg), made.emg)
+    assert tree(make(tmp_path / "blocks.zarr", lazy).path) == tree(whole.path)
+    empty = Blocks((3, 0), np.dtype(np.int16), lambda: iter(()))
+    none = attrs.evolve(made, emg=empty, events=make_events())
+    assert make(tmp_path / "empty.zarr", none).raw(made.id).emg.shape == (3, 0)
+
+
+def test_blocks_that_are_not_what_was_said_are_refused(tmp_path):
+    made = recording("01")
+    whole = made.emg
+    for blocks, says in (
+        ([whole[:, :100]], "100 samples, not the 20000"),
+        ([whole, whole], "more than the 20000 samples"),
+        ([whole[:2]], r"a block of int16 \(2, 20000\)"),
+        ([whole.astype(np.int32)], r"a block of int32 \(3, 20000\)"),
+    ):
+        lazy = attrs.evolve(made, emg=Blocks(whole.shape, whole.dtype, lambda blocks=blocks: iter(blocks)))
+        with pytest.raises(MyoflowError, match=says):
+            make(tmp_path / "s.zarr", lazy)
+    assert open_store(tmp_path / "s.zarr").rows == ()
 
 
 def test_order_and_interruptions_leave_no_trace(tmp_path):

@@ -51,7 +51,7 @@ def test_run_check_info_and_resume(myoflow: Verb, tmp_path: Path) -> None:
 def test_check_prints_the_plan_without_torch(myoflow: Verb) -> None:
     plan = myoflow("check", "gestures_uci")
     assert plan.returncode == 0, plan.stderr
-    for word in ("bandpass", "channel 8", "delay", "parameters", "uci_emg", "streams: yes"):
+    for word in ("highpass", "channel 8", "delay", "parameters", "uci_emg", "streams: yes"):
         assert word in plan.stdout
     code = (
         "import sys; from myoflow.models import plan_recipe; from myoflow.recipe import load\n"

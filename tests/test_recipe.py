@@ -73,7 +73,7 @@ def test_shipped_recipes_load_and_are_short(name: str) -> None:
 def test_the_protocols_of_the_shipped_recipes() -> None:
     strict, folds, published = (load(f"gestures_uci{suffix}") for suffix in ("", "_folds", "_published"))
     assert strict.data.split == published.data.split == Split(train=("1..24",), valid=("25..30",), test=("31..36",))
-    assert folds.data.split == Split(folds=6)
+    assert folds.data.split == Split(folds=6, valid="none")
     assert attrs.evolve(folds.data, split=strict.data.split) == strict.data
     assert (folds.pipeline, folds.baselines, folds.train) == (strict.pipeline, strict.baselines, strict.train)
     assert (strict.protocol, folds.protocol, published.protocol) == ("strict", "strict", "published")

@@ -109,8 +109,6 @@ def _processor() -> str:
 
 def _warnings(recipe: Recipe) -> tuple[str, ...]:
     found = []
-    if load_card(recipe.data.dataset).simulated:
-        found.append("Simulated data: these scores say nothing about people.")
     if recipe.data.splice:
         found.append("Unlabelled samples were cut out before filtering, so that filters ring at every seam.")
     return tuple(found)
@@ -140,7 +138,13 @@ def _protocol(recipe: Recipe, metrics: Mapping[str, Any], plan: Plan) -> Protoco
 
 
 def _text(stage: Any) -> str:
-    """`bandpass 20 Hz to 90 Hz`, from the stage's own fields that are not at their default."""
+    """`bandpass (low 20 Hz, high 90 Hz)`."""
+    fields = _fields(stage)
+    return f"{stage.name} ({fields})" if fields else str(stage.name)
+
+
+def _fields(stage: Any) -> str:
+    """The fields of a stage that are not at their default, in words."""
     import attrs
 
     from myoflow.typed import hints_of, plain
@@ -151,7 +155,7 @@ def _text(stage: Any) -> str:
         for field in attrs.fields(type(stage))
         if getattr(stage, field.name) != field.default
     ]
-    return f"{stage.name} ({', '.join(parts)})" if parts else stage.name
+    return ", ".join(parts)
 
 
 def _leaks(recipe: Recipe, stages: Sequence[Any]) -> tuple[str, ...]:
@@ -191,10 +195,10 @@ def _plan(plans: Mapping[str, Plan], main: str) -> tuple[PlanRow, ...]:
         for step in plan.steps if name == main else plan.steps[shared:]:
             rows.append(
                 PlanRow(
-                    stage=_text(step.stage),
+                    stage=step.stage.name,
+                    fields=_fields(step.stage),
                     backend=step.backend,
-                    takes=step.before.describe(),
-                    gives=step.after.describe(),
+                    gives=step.after.brief(),
                     rate_hz=step.after.rate_hz,
                     parameters=step.cost.parameters,
                     macs=step.cost.macs,

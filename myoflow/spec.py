@@ -136,5 +136,12 @@ class Spec:
 
     def describe(self) -> str:
         """`(channel 8, time …)`."""
-        parts = (f"{dim} {'…' if size is None else size}" for dim, size in zip(self.dims, self.sizes, strict=True))
-        return f"({', '.join(parts)})"
+        return f"({self._axes(self.dims)})"
+
+    def brief(self) -> str:
+        """`channel 8, time …`, without the window axis: what one item of the output is."""
+        return self._axes(tuple(dim for dim in self.dims if dim != "window"))
+
+    def _axes(self, dims: tuple[str, ...]) -> str:
+        sizes = dict(zip(self.dims, self.sizes, strict=True))
+        return ", ".join(f"{dim} {'…' if sizes[dim] is None else sizes[dim]}" for dim in dims)

@@ -55,11 +55,7 @@ def plan_row(step: Step) -> dict[str, str]:
     return {
         "stage": step.stage.name + (" (training)" if step.stage.training_only else ""),
         "backend": step.backend + (f" ({step.note})" if step.note else ""),
-        "out": ", ".join(
-            f"{dim} {'…' if size is None else size}"
-            for dim, size in zip(after.dims, after.sizes, strict=True)
-            if dim != "window"
-        ),
+        "out": after.brief(),
         "rate": rate,
         "parameters": f"{step.cost.parameters:,}" if step.cost.parameters else "",
         "macs": _si(step.cost.macs),
@@ -85,16 +81,8 @@ def plans(recipe: Recipe, found: dict[str, Plan]) -> None:
             title=f"{recipe.name}: {name}", right=("rate", "parameters", "MACs", "memory", "delay"),
         )  # fmt: skip
         source = plan.input
-        table.add_row(
-            recipe.data.dataset,
-            "store",
-            f"channel {source.size('channel')}, time …",
-            f"{source.rate_hz:g} Hz",
-            "",
-            "",
-            "",
-            "0 ms",
-        )
+        rate = f"{source.rate_hz:g} Hz"
+        table.add_row(recipe.data.dataset, "store", source.brief(), rate, "", "", "", "0 ms")
         for step in plan.steps:
             table.add_row(*plan_row(step).values())
         total = sum(step.cost.parameters for step in plan.steps)

@@ -20,7 +20,7 @@ from myoflow.fit import Split, fit_signals, fit_windows, learned, predict
 from myoflow.models import main_name, plan_recipe
 from myoflow.pipeline import Plan, compile_steps
 from myoflow.predictions import Predictions, concat
-from myoflow.prepare import Signal, cut, find_window, input_spec, signals, without_straddlers
+from myoflow.prepare import Signal, cut, find_window, input_spec, key, signals, without_straddlers
 from myoflow.progress import Progress
 from myoflow.scores import summarise
 from myoflow.source import labels_of, locate_store
@@ -48,6 +48,7 @@ class Experiment:
         self.timing: dict[str, float] = read_json(folder / "timing.json", {})
         self.counts: list[dict[str, Any]] = []
         self.main = main_name(recipe)
+        self._prepared: dict[str, list[Signal]] = {}
 
     def run(self) -> dict[str, Any]:
         """All phases; gives the metrics."""
@@ -116,8 +117,13 @@ class Experiment:
 
     def _prepare(self, plan: Plan, stop: int, parameters: Parameters) -> list[Signal]:
         cache = Path(os.environ.get("MYOFLOW_CACHE", "cache"))
-        with self._timed("prepare signals"):
-            return signals(self.store, self.recipe.data, plan, stop, parameters, cache=cache, progress=self.progress)
+        store, data = self.store, self.recipe.data
+        name = key(store, data, plan, stop, parameters)
+        if name not in self._prepared:
+            with self._timed("prepare signals"):
+                found = signals(store, data, plan, stop, parameters, cache=cache, progress=self.progress)
+            self._prepared = {name: found}  # models of one fold share it; memory-mapped, so it costs next to nothing
+        return self._prepared[name]
 
     def _signal_states(self, plan: Plan, training: Sequence[str]) -> dict[int, Any]:
         by, stop = self.recipe.data.split.by, find_window(plan)

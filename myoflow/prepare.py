@@ -91,7 +91,7 @@ def signals(
     memory does not grow with the dataset.
     """
     rows = [row for row in store.rows if subjects is None or row.subject in subjects]
-    folder = cache / "signals" / _key(store, data, plan, stop, parameters)
+    folder = cache / "signals" / key(store, data, plan, stop, parameters)
     folder.mkdir(parents=True, exist_ok=True)
     labels = plan.input.labels
 
@@ -194,7 +194,8 @@ def find_window(plan: Plan) -> int:
     return index
 
 
-def _key(store: Store, data: Data, plan: Plan, stop: int, parameters: Parameters) -> str:
+def key(store: Store, data: Data, plan: Plan, stop: int, parameters: Parameters) -> str:
+    """Names prepared signals by everything that decides them: the store, the stages and what they have learned."""
     digest = hashlib.sha256(f"{VERSION} {store.digest} {data.regularise} {data.splice}".encode())
     digest.update(repr([step.stage for step in plan.steps[:stop]]).encode())
     for index in sorted(i for i in parameters.states if i < stop):

@@ -56,6 +56,7 @@ class Experiment:
             self.store: Store = locate_store(self.recipe.data, self.progress)
             spec = input_spec(self.store, self.recipe.data, labels_of(self.recipe.data))
             self.plans = plan_recipe(self.recipe, spec=spec)
+            self._same_data()
         folds = self.recipe.data.split.assign(self._units())
         parts: dict[str, dict[int, list[Predictions]]] = defaultdict(lambda: defaultdict(list))
         for number, fold in enumerate(folds, 1):
@@ -70,9 +71,18 @@ class Experiment:
             "split": [dict(zip(PARTS, map(list, fold), strict=True)) for fold in folds],
             **summarise(models, self.recipe.evaluate, self.main),
         }
-        write_json(self.folder / "metrics.json", metrics)
         self._report(metrics, models)
+        write_json(self.folder / "metrics.json", metrics)  # last: its presence says that the run is finished
         return metrics
+
+    def _same_data(self) -> None:
+        """Refuse to go on with other data than the run began with: its parts would not belong together."""
+        path, now = self.folder / "data.json", {"store": str(self.store.path), "digest": self.store.digest}
+        began = read_json(path, None)
+        if began is None:
+            write_json(path, now)
+        elif began["digest"] != now["digest"]:
+            raise InputError(f"{self.store.path} has changed since {self.folder} began; start a new run")
 
     def _seeds(self, name: str) -> tuple[int, ...]:
         """Models without a network do not depend on the seed and are fitted once."""
@@ -176,17 +186,18 @@ class Experiment:
     def _report(self, metrics: dict[str, Any], models: dict[str, list[Predictions]]) -> None:
         from myoflow.gather import Outcome, gather
         from myoflow.report.page import write as write_page
-        from myoflow.report.picture import readme_picture
+        from myoflow.report.picture import draw_picture
 
         with self._timed("report"):
-            shown, live = self._shown(models[self.main][0]), {}
-            for name, plan in self.plans.items():
-                parameters = self._load(name)
-                chain = compile_steps(plan, parameters, find_window(plan))
+            shown, live = self._shown(), {}
+            # With a split by repetition a recording holds training events, too: it is not drawn as a whole.
+            for name, plan in self.plans.items() if self.recipe.data.split.by != "repetition" else ():
+                chain = compile_steps(plan, self._load(name), find_window(plan))
                 live[name] = chain.whole(np.asarray(shown.values))
             outcome = Outcome(self.plans, models, self.counts, self.timing, shown, live)
             summary = gather(self.folder, self.recipe, metrics, outcome)
-            readme_picture(summary, self.folder / "picture.png")
+            if live:
+                draw_picture(summary, self.folder / "picture.png")
             write_page(summary, self.folder / "report.html")
         write_json(self.folder / "timing.json", self.timing)
 
@@ -194,21 +205,23 @@ class Experiment:
         path = self._folder(name, 1, self.recipe.train.seeds[0]) / "weights.safetensors"
         return weights.load(path)[0]
 
-    def _shown(self, predictions: Predictions) -> Signal:
+    def _shown(self) -> Signal:
         """The test recording of fold 1 that the report draws: the one of median accuracy, no lucky or unlucky one."""
+        predictions = Predictions.load(self._folder(self.main, 1, self.recipe.train.seeds[0]) / "predictions.npz")
         plan = self.plans[self.main]
         signals_ = self._prepare(plan, find_window(plan), self._load(self.main))
-        first = {row["fold"]: row["subjects"] for row in self.counts if row["split"] == "test"}[1]
         right = predictions.decision == predictions.label
-        ids = sorted(set(predictions.recording[np.isin(predictions.subject, first)].tolist()))
+        ids = sorted(set(predictions.recording.tolist()))
         ids.sort(key=lambda id_: float(right[predictions.recording == id_].mean()))
         return next(signal for signal in signals_ if signal.id == ids[len(ids) // 2])
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
         start = time.perf_counter()
-        yield
-        self.timing[phase] = round(self.timing.get(phase, 0.0) + time.perf_counter() - start, 3)
+        try:
+            yield
+        finally:
+            self.timing[phase] = round(self.timing.get(phase, 0.0) + time.perf_counter() - start, 3)
 
 
 def _predictions(scores: Any, windows: Windows, plan: Plan) -> Predictions:

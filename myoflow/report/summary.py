@@ -71,7 +71,7 @@ class PlanRow:
     stage: str
     backend: str
     gives: str
-    rate_hz: float | None = None
+    rate: str = ""
     parameters: int = 0
     macs: int = 0
     memory_bytes: int = 0

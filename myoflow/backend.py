@@ -8,8 +8,6 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
 
-import attrs
-
 from myoflow import library
 from myoflow.build import load_one
 from myoflow.errors import did_you_mean
@@ -18,19 +16,13 @@ from myoflow.typed import frozen
 
 @frozen
 class Backend:
-    """Where stages run. `engine` is the code that runs them; `needs` names what must be installed for it.
-
-    `device: auto` takes a GPU where there is one. `threads: null` leaves the number to the engine.
-    """
+    """Where stages run. `engine` is the code that runs them, `device` what it runs on, in training, too."""
 
     name: str
     engine: str
     title: str = ""
     description: str = ""
-    device: Literal["cpu", "cuda", "auto"] = "cpu"
-    precision: Literal["float32", "bf16"] = "float32"
-    threads: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(1)))
-    needs: tuple[str, ...] = ()
+    device: Literal["cpu", "cuda"] = "cpu"
 
 
 def load_backend(name: str) -> Backend:

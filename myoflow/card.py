@@ -69,6 +69,8 @@ class Card:
     login: str = ""
 
     def __attrs_post_init__(self) -> None:
+        if not re.fullmatch(r"[^\W_][\w.-]*", self.name):
+            raise Mismatch(f"{self.name!r} is no name: use letters, digits, '_', '-' and '.'", ("name",))
         if not self.rate > 0:
             raise Mismatch(f"must be above zero, got {self.rate:g} Hz", ("rate",))
         for field in ("channels", "labels"):

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import uuid
 from pathlib import Path
 from typing import Any
 
 from myoflow.errors import InputError
+from myoflow.files import beside
 
 
 def write(path: Path, state: dict[str, Any]) -> None:
     """Write beside, then rename: a kill leaves the old checkpoint or the new one, never half of one."""
     import torch
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        torch.save(state, beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with beside(path) as part:
+        torch.save(state, part)
 
 
 def read(path: Path, fingerprint: str) -> dict[str, Any] | None:

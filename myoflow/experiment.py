@@ -20,7 +20,7 @@ from myoflow.fit import Split, fit_signals, fit_windows, learned, predict
 from myoflow.models import main_name, plan_recipe
 from myoflow.pipeline import Plan, compile_steps
 from myoflow.predictions import Predictions, concat
-from myoflow.prepare import Signal, cut, find_window, input_spec, signals, without_straddlers
+from myoflow.prepare import Signal, cut, find_window, input_spec, key, signals, without_straddlers
 from myoflow.progress import Progress
 from myoflow.scores import summarise
 from myoflow.source import labels_of, locate_store
@@ -48,6 +48,7 @@ class Experiment:
         self.timing: dict[str, float] = read_json(folder / "timing.json", {})
         self.counts: list[dict[str, Any]] = []
         self.main = main_name(recipe)
+        self._prepared: dict[str, list[Signal]] = {}
 
     def run(self) -> dict[str, Any]:
         """All phases; gives the metrics."""
@@ -55,6 +56,7 @@ class Experiment:
             self.store: Store = locate_store(self.recipe.data, self.progress)
             spec = input_spec(self.store, self.recipe.data, labels_of(self.recipe.data))
             self.plans = plan_recipe(self.recipe, spec=spec)
+            self._same_data()
         folds = self.recipe.data.split.assign(self._units())
         parts: dict[str, dict[int, list[Predictions]]] = defaultdict(lambda: defaultdict(list))
         for number, fold in enumerate(folds, 1):
@@ -69,9 +71,18 @@ class Experiment:
             "split": [dict(zip(PARTS, map(list, fold), strict=True)) for fold in folds],
             **summarise(models, self.recipe.evaluate, self.main),
         }
-        write_json(self.folder / "metrics.json", metrics)
         self._report(metrics, models)
+        write_json(self.folder / "metrics.json", metrics)  # last: its presence says that the run is finished
         return metrics
+
+    def _same_data(self) -> None:
+        """Refuse to go on with other data than the run began with: its parts would not belong together."""
+        path, now = self.folder / "data.json", {"store": str(self.store.path), "digest": self.store.digest}
+        began = read_json(path, None)
+        if began is None:
+            write_json(path, now)
+        elif began["digest"] != now["digest"]:
+            raise InputError(f"{self.store.path} has changed since {self.folder} began; start a new run")
 
     def _seeds(self, name: str) -> tuple[int, ...]:
         """Models without a network do not depend on the seed and are fitted once."""
@@ -116,8 +127,13 @@ class Experiment:
 
     def _prepare(self, plan: Plan, stop: int, parameters: Parameters) -> list[Signal]:
         cache = Path(os.environ.get("MYOFLOW_CACHE", "cache"))
-        with self._timed("prepare signals"):
-            return signals(self.store, self.recipe.data, plan, stop, parameters, cache=cache, progress=self.progress)
+        store, data = self.store, self.recipe.data
+        name = key(store, data, plan, stop, parameters)
+        if name not in self._prepared:
+            with self._timed("prepare signals"):
+                found = signals(store, data, plan, stop, parameters, cache=cache, progress=self.progress)
+            self._prepared = {name: found}  # models of one fold share it; memory-mapped, so it costs next to nothing
+        return self._prepared[name]
 
     def _signal_states(self, plan: Plan, training: Sequence[str]) -> dict[int, Any]:
         by, stop = self.recipe.data.split.by, find_window(plan)
@@ -170,17 +186,18 @@ class Experiment:
     def _report(self, metrics: dict[str, Any], models: dict[str, list[Predictions]]) -> None:
         from myoflow.gather import Outcome, gather
         from myoflow.report.page import write as write_page
-        from myoflow.report.picture import readme_picture
+        from myoflow.report.picture import draw_picture
 
         with self._timed("report"):
-            shown, live = self._shown(models[self.main][0]), {}
-            for name, plan in self.plans.items():
-                parameters = self._load(name)
-                chain = compile_steps(plan, parameters, find_window(plan))
+            shown, live = self._shown(), {}
+            # With a split by repetition a recording holds training events, too: it is not drawn as a whole.
+            for name, plan in self.plans.items() if self.recipe.data.split.by != "repetition" else ():
+                chain = compile_steps(plan, self._load(name), find_window(plan))
                 live[name] = chain.whole(np.asarray(shown.values))
             outcome = Outcome(self.plans, models, self.counts, self.timing, shown, live)
             summary = gather(self.folder, self.recipe, metrics, outcome)
-            readme_picture(summary, self.folder / "picture.png")
+            if live:
+                draw_picture(summary, self.folder / "picture.png")
             write_page(summary, self.folder / "report.html")
         write_json(self.folder / "timing.json", self.timing)
 
@@ -188,21 +205,23 @@ class Experiment:
         path = self._folder(name, 1, self.recipe.train.seeds[0]) / "weights.safetensors"
         return weights.load(path)[0]
 
-    def _shown(self, predictions: Predictions) -> Signal:
+    def _shown(self) -> Signal:
         """The test recording of fold 1 that the report draws: the one of median accuracy, no lucky or unlucky one."""
+        predictions = Predictions.load(self._folder(self.main, 1, self.recipe.train.seeds[0]) / "predictions.npz")
         plan = self.plans[self.main]
         signals_ = self._prepare(plan, find_window(plan), self._load(self.main))
-        first = {row["fold"]: row["subjects"] for row in self.counts if row["split"] == "test"}[1]
         right = predictions.decision == predictions.label
-        ids = sorted(set(predictions.recording[np.isin(predictions.subject, first)].tolist()))
+        ids = sorted(set(predictions.recording.tolist()))
         ids.sort(key=lambda id_: float(right[predictions.recording == id_].mean()))
         return next(signal for signal in signals_ if signal.id == ids[len(ids) // 2])
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
         start = time.perf_counter()
-        yield
-        self.timing[phase] = round(self.timing.get(phase, 0.0) + time.perf_counter() - start, 3)
+        try:
+            yield
+        finally:
+            self.timing[phase] = round(self.timing.get(phase, 0.0) + time.perf_counter() - start, 3)
 
 
 def _predictions(scores: Any, windows: Windows, plan: Plan) -> Predictions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import uuid
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from myoflow.errors import InputError
 
 
 @contextmanager
@@ -37,3 +40,18 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path, default: Any) -> Any:
     """A JSON file's value, or `default` where there is none."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """This process alone works in the folder meanwhile. Raises InputError when another one does."""
+    path = folder / ".lock"
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"another process is working in {folder}; wait for it") from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)

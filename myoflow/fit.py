@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
+from myoflow.backend import load_backend
 from myoflow.engine import Parameters, Segment
 from myoflow.errors import PlanError
 from myoflow.pipeline import Plan, compile_steps
@@ -38,7 +39,7 @@ def learned(plan: Plan, start: int) -> Segment | None:
     """The steps from `start` on that are trained as one network, or None.
 
     Raises:
-        PlanError: learned stages with a host stage in between.
+        PlanError: learned stages with a host stage in between, or one that is fitted behind them.
     """
     steps = [step for step in plan.steps[start:] if not step.stage.on_host() or _between(plan, step.index, start)]
     if not steps:
@@ -46,7 +47,13 @@ def learned(plan: Plan, start: int) -> Segment | None:
     indices = [step.index for step in steps]
     if indices != list(range(indices[0], indices[-1] + 1)):
         gap = next(i for i in range(indices[0], indices[-1]) if i not in indices)
-        raise PlanError("stands between learned stages, which are trained as one network; move it", gap)
+        name = plan.steps[gap].stage.name
+        raise PlanError(f"{name} stands between learned stages, which are trained as one network; move it", gap)
+    for step in plan.steps[indices[-1] + 1 :]:
+        if step.stage.fits:
+            raise PlanError(
+                f"{step.stage.name} learns from data and must stand before the network, not behind it", step.index
+            )
     return Segment(
         index=steps[0].index,
         stages=tuple(step.stage for step in steps),
@@ -108,9 +115,6 @@ def fit_windows(
     if network is None:
         return Parameters(states=states)
     weights = _train(plan, start, network, split, settings, seed, folder, Parameters(states=states), progress)
-    late = [step for step in plan.steps[network.index + len(network.stages) :] if step.stage.fits]
-    if late:
-        raise PlanError("learns from data behind a network, which is not supported; put it before", late[0].index)
     return Parameters(states=states, weights=weights)
 
 
@@ -178,6 +182,7 @@ def _train(
         steps_per_epoch=-(-len(split.train) // settings.batch),
         folder=folder,
         progress=progress,
+        device=load_backend(network.backend).device,
     )
     return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
 

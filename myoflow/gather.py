@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 PACKAGES = ("myoflow", "torch", "numpy", "scipy", "numba", "xarray", "zarr", "scikit-learn", "accelerate")
 
 ABOUT = {
+    "data.json": "which store the run began with",
     "recipe.yaml": "the recipe with every default written out",
     "metrics.json": "scores; the same for the same recipe and data",
     "timing.json": "seconds per phase",
@@ -75,7 +76,7 @@ def gather(folder: Path, recipe: Recipe, metrics: Mapping[str, Any], outcome: Ou
         data=tuple(_data_row(row) for row in outcome.counts if row["fold"] == 1 or row["split"] == "test"),
         plan=_plan(outcome.plans, main),
         scores=metrics,
-        curves=_curves(folder, outcome.models),
+        curves=_curves(folder, recipe, outcome.models),
         examples=_examples(outcome, main),
         timeline=_timeline(outcome, main),
         timing=tuple(Timing(phase, seconds) for phase, seconds in outcome.timing.items()),
@@ -109,8 +110,6 @@ def _processor() -> str:
 
 def _warnings(recipe: Recipe) -> tuple[str, ...]:
     found = []
-    if load_card(recipe.data.dataset).simulated:
-        found.append("Simulated data: these scores say nothing about people.")
     if recipe.data.splice:
         found.append("Unlabelled samples were cut out before filtering, so that filters ring at every seam.")
     return tuple(found)
@@ -140,18 +139,28 @@ def _protocol(recipe: Recipe, metrics: Mapping[str, Any], plan: Plan) -> Protoco
 
 
 def _text(stage: Any) -> str:
-    """`bandpass 20 Hz to 90 Hz`, from the stage's own fields that are not at their default."""
+    """`bandpass (low 20 Hz, high 90 Hz)`."""
+    fields = _fields(stage)
+    return f"{stage.name} ({fields})" if fields else str(stage.name)
+
+
+def _fields(stage: Any) -> str:
+    """The fields of a stage that are not at their default, in words."""
     import attrs
 
     from myoflow.typed import hints_of, plain
 
     hints = hints_of(type(stage))
     parts = [
-        f"{field.name} {plain(getattr(stage, field.name), hints[field.name])}"
+        f"{field.name} {_words(plain(getattr(stage, field.name), hints[field.name]))}"
         for field in attrs.fields(type(stage))
         if getattr(stage, field.name) != field.default
     ]
-    return f"{stage.name} ({', '.join(parts)})" if parts else stage.name
+    return ", ".join(parts)
+
+
+def _words(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _leaks(recipe: Recipe, stages: Sequence[Any]) -> tuple[str, ...]:
@@ -191,11 +200,11 @@ def _plan(plans: Mapping[str, Plan], main: str) -> tuple[PlanRow, ...]:
         for step in plan.steps if name == main else plan.steps[shared:]:
             rows.append(
                 PlanRow(
-                    stage=_text(step.stage),
+                    stage=step.stage.name,
+                    fields=_fields(step.stage),
                     backend=step.backend,
-                    takes=step.before.describe(),
-                    gives=step.after.describe(),
-                    rate_hz=step.after.rate_hz,
+                    gives=step.after.brief(),
+                    rate=step.rate,
                     parameters=step.cost.parameters,
                     macs=step.cost.macs,
                     memory_bytes=step.cost.memory_bytes,
@@ -206,7 +215,7 @@ def _plan(plans: Mapping[str, Plan], main: str) -> tuple[PlanRow, ...]:
     return tuple(rows)
 
 
-def _curves(folder: Path, models: Mapping[str, Sequence[Predictions]]) -> tuple[Curve, ...]:
+def _curves(folder: Path, recipe: Recipe, models: Mapping[str, Sequence[Predictions]]) -> tuple[Curve, ...]:
     found = []
     for path in sorted(folder.glob("fold-*/*/seed-*/history.jsonl")):
         rows = [json.loads(line) for line in path.read_text().splitlines()]
@@ -214,7 +223,8 @@ def _curves(folder: Path, models: Mapping[str, Sequence[Predictions]]) -> tuple[
             continue
         fold, model, seed = path.parts[-4:-1]
         has_valid = rows[0].get("valid_loss") is not None
-        best = min(rows, key=lambda row: row["valid_loss"])["epoch"] if has_valid else None
+        # As train.py keeps them: the best validation loss with patience, else the last epoch.
+        chosen = min(rows, key=lambda row: row["valid_loss"]) if recipe.train.patience is not None else rows[-1]
         found.append(
             Curve(
                 name=f"{model}, {fold}, {seed}",
@@ -222,7 +232,7 @@ def _curves(folder: Path, models: Mapping[str, Sequence[Predictions]]) -> tuple[
                 train_loss=tuple(row["loss"] for row in rows),
                 valid_loss=tuple(row["valid_loss"] for row in rows) if has_valid else None,
                 valid_accuracy=tuple(row["valid_accuracy"] for row in rows) if has_valid else None,
-                best_epoch=best,
+                best_epoch=chosen["epoch"],
             )
         )
     return tuple(found)
@@ -239,7 +249,7 @@ def _examples(outcome: Outcome, main: str) -> tuple[Example, ...]:
         return ()
     plan, first = outcome.plans[main], {name: seeds[0] for name, seeds in outcome.models.items()}
     own = first[main]
-    rows = np.flatnonzero(own.recording == outcome.shown.id)
+    rows = np.flatnonzero(own.recording == outcome.shown.id)  # test windows only, whatever the split
     hit = own.decision[rows] == own.label[rows]
     chosen = sorted([*_spaced(rows[~hit].tolist(), 3), *_spaced(rows[hit].tolist(), 3)])
     step = plan.steps[find_window(plan)]

@@ -19,7 +19,7 @@ def root() -> Path:
 
 def names(shelf: Shelf) -> list[str]:
     """Names on a shelf; a file in the user's folder `./<shelf>/` adds to or hides the shipped ones."""
-    found = {p.stem for folder in (root() / shelf, Path.cwd() / shelf) for p in folder.glob("*.yaml")}
+    found = {p.stem for folder in (root() / shelf, Path.cwd() / shelf) for p in folder.glob("*.yaml") if p.is_file()}
     return sorted(found)
 
 
@@ -35,7 +35,7 @@ def find(shelf: Shelf, name: str) -> Path:
     if given.suffix in (".yaml", ".yml"):
         if given.is_file():
             return given
-        if given.parent.name not in ("", shelf):
+        if given.parent not in (Path(), Path(shelf)):
             raise InputError(f"there is no file {given}")
         name = given.stem
     for folder in (Path.cwd() / shelf, root() / shelf):
@@ -49,5 +49,5 @@ def find(shelf: Shelf, name: str) -> Path:
 
 def headline(path: Path) -> str:
     """What a YAML file says of itself: its first comment line."""
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8", errors="replace") as file:
         return next((line.lstrip("# ").rstrip() for line in file if line.startswith("#")), "")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from myoflow.errors import PlanError
+from myoflow.backend import load_backend
+from myoflow.errors import InputError, PlanError
 from myoflow.fit import learned
-from myoflow.pipeline import Pipeline, Plan
+from myoflow.pipeline import Pipeline, Plan, engine_of
 from myoflow.prepare import find_window
 from myoflow.source import card_spec
 
@@ -58,6 +60,14 @@ def plan_recipe(recipe: Recipe, backend: str | None = None, spec: Spec | None = 
         except PlanError as error:
             raise recipe.located(error, None if name == main_name(recipe) else name) from None
     return plans
+
+
+def require_backends(plans: Mapping[str, Plan]) -> None:
+    """Raise InputError when a backend of the plans cannot be had on this machine, before any work is done."""
+    for name in sorted({step.backend for plan in plans.values() for step in plan.steps}):
+        reason = engine_of(name).missing(load_backend(name))
+        if reason:
+            raise InputError(f"backend '{name}' cannot run on this machine: {reason}")
 
 
 def _refuse_recording_statistics(plan: Plan, window: int) -> None:

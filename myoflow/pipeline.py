@@ -32,6 +32,13 @@ class Step:
     cost: Cost
     note: str = ""
 
+    @property
+    def rate(self) -> str:
+        """How often an item of the output comes: `200 Hz` for samples, `4 /s` for windows."""
+        if self.after.step_s is not None:
+            return f"{1 / self.after.step_s:g} /s"
+        return f"{self.after.rate_hz:g} Hz"
+
 
 @frozen
 class Plan:
@@ -88,6 +95,10 @@ class Pipeline:
         parameters: Parameters | None = None,
     ) -> None:
         self.stages = tuple(stages)
+        for i, stage in enumerate(self.stages):
+            if not isinstance(stage, Stage):
+                given = f"the class {stage.__name__}" if isinstance(stage, type) else f"'{stage}'"
+                raise InputError(f"stage {i} of the pipeline is {given}, not a stage such as mf.Rectify()")
         self.backend = backend
         self.backends = tuple(backends) if backends is not None else (None,) * len(self.stages)
         self.parameters = parameters or Parameters()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from myoflow.errors import InputError
+from myoflow.files import beside
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -97,15 +96,9 @@ class Predictions:
 
     def save(self, path: str | Path) -> None:
         """Write one .npz without pickles; it is complete or absent."""
-        path = Path(path)
-        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
         columns = {name: getattr(self, name) for name in COLUMNS}
-        try:
-            with beside.open("wb") as file:
-                np.savez_compressed(file, scores=self.scores, labels=_strings(self.labels), **columns)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with beside(Path(path)) as part, part.open("wb") as file:
+            np.savez_compressed(file, scores=self.scores, labels=_strings(self.labels), **columns)
 
     @classmethod
     def load(cls, path: str | Path) -> Predictions:

@@ -91,7 +91,7 @@ def signals(
     memory does not grow with the dataset.
     """
     rows = [row for row in store.rows if subjects is None or row.subject in subjects]
-    folder = cache / "signals" / _key(store, data, plan, stop, parameters)
+    folder = cache / "signals" / key(store, data, plan, stop, parameters)
     folder.mkdir(parents=True, exist_ok=True)
     labels = plan.input.labels
 
@@ -100,12 +100,14 @@ def signals(
 
     def one(row: Row) -> Signal:
         recording = read(store, row, data)
-        if not path(row).exists():
-            values = (recording.emg * recording.gain[:, None]).astype(np.float32)
-            out = compile_steps(plan, parameters, 0, stop).whole(values) if stop else values
+        values = _cached(path(row))
+        if values is None:
+            emg = (recording.emg * recording.gain[:, None]).astype(np.float32)
+            out = compile_steps(plan, parameters, 0, stop).whole(emg) if stop else emg
             with beside(path(row)) as part:
                 np.save(part, np.ascontiguousarray(out))
-        return _signal(row, np.load(path(row), mmap_mode="r"), recording.events, labels, plan, stop)
+            values = np.load(path(row), mmap_mode="r")
+        return _signal(row, values, recording.events, labels, plan, stop)
 
     fresh = sum(not path(row).exists() for row in rows)
     with (
@@ -117,6 +119,15 @@ def signals(
             done.append(signal)
             advance(1)
     return done
+
+
+def _cached(path: Path) -> Array | None:
+    """A kept signal, memory-mapped; None when there is none, or when the file is damaged."""
+    try:
+        found: Array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return found
 
 
 def _signal(row: Row, values: Array, events: Events, labels: tuple[str, ...], plan: Plan, stop: int) -> Signal:
@@ -194,7 +205,8 @@ def find_window(plan: Plan) -> int:
     return index
 
 
-def _key(store: Store, data: Data, plan: Plan, stop: int, parameters: Parameters) -> str:
+def key(store: Store, data: Data, plan: Plan, stop: int, parameters: Parameters) -> str:
+    """Names prepared signals by everything that decides them: the store, the stages and what they have learned."""
     digest = hashlib.sha256(f"{VERSION} {store.digest} {data.regularise} {data.splice}".encode())
     digest.update(repr([step.stage for step in plan.steps[:stop]]).encode())
     for index in sorted(i for i in parameters.states if i < stop):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,9 +24,7 @@ from myoflow.typed import Hz, Mismatch, frozen, hints_of, plain
 if TYPE_CHECKING:
     from myoflow.run import Run
 
-if TYPE_CHECKING:
-    from myoflow.run import Run
-
+NAME = re.compile(r"[^\W_][\w.-]*")
 TASKS = ("classify",)
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
 
@@ -290,6 +289,7 @@ class _Sections:
         known["train"] = self.builder.section(Train, top.get("train"), ("train",), "train")
         known["evaluate"] = self._evaluate(top.get("evaluate", list(METRICS)))
         known["backend"] = self.builder.named("backends", top.get("backend"), ("backend",), "backend")
+        self._names(top, known.get("name"), baselines)
         if self.builder.problems or pipeline is None:
             return None
         known.setdefault("name", stem)
@@ -307,6 +307,14 @@ class _Sections:
             baseline_backends={name: tuple(p.backend for p in placed) for name, placed in baselines.items()},
             origin=origin,
         )
+
+    def _names(self, top: Mapping[str, Any], name: Any, baselines: Mapping[str, Any]) -> None:
+        """Names become folders: nothing but plain words."""
+        found = [(name, ("name",))] if isinstance(name, str) else []
+        for word, trail in [*found, *((baseline, ("baselines", baseline)) for baseline in baselines)]:
+            if not NAME.fullmatch(word):
+                message = f"{word!r} is no name: use letters, digits, '_', '-' and '.', a letter or digit first"
+                self.builder.fail(message, self.document.key_at(trail))
 
     def _needs(self, key: str, what: str) -> None:
         if (key,) not in self.builder.meant:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,8 @@ from attrs import frozen
 
 from myoflow import weights
 from myoflow.errors import InputError
-from myoflow.files import read_json, write_json, write_text
-from myoflow.models import main_name, pipelines, plan_recipe
+from myoflow.files import locked, read_json, write_json, write_text
+from myoflow.models import main_name, pipelines, plan_recipe, require_backends
 from myoflow.progress import Progress, logged
 from myoflow.spec import Spec
 
@@ -46,15 +48,24 @@ class Run:
         `predict(x).idxmax("label")` gives decisions; `time` is the end of each window in s.
 
         Raises:
-            InputError: the array has another rate, or other channels, than the training data.
+            InputError: the array has another rate, other units or channels than the training data, or gaps.
         """
         given, trained = Spec.of(array), self.spec(model)
+        if "units" not in array.attrs:
+            raise InputError(f"the array has no units; trained on {trained.units}: set attrs['units']")
         if given.size("channel") != trained.size("channel"):
             raise InputError(f"trained on {trained.size('channel')} channels, got {given.size('channel')}")
         if abs(given.rate_hz - trained.rate_hz) > 1e-6 * trained.rate_hz:
             raise InputError(f"trained at {trained.rate_hz:g} Hz, got {given.rate_hz:g} Hz; resample first")
         if given.units != trained.units:
             raise InputError(f"trained on {trained.units}, got {given.units}; convert first")
+        if "channel" in array.coords and given.channels != trained.channels:
+            raise InputError(
+                f"trained on channels {', '.join(trained.channels)}, got {', '.join(given.channels)}; put them in that "
+                "order, or drop the channel coordinate if they are the same electrodes by other names"
+            )
+        if self.recipe.pipeline[0].name != "quality":
+            _refuse_gaps(array, trained)
         values = array.assign_attrs(labels=list(trained.labels), SamplingFrequency=trained.rate_hz)
         return self.pipeline(model).run(values)
 
@@ -73,6 +84,19 @@ class Run:
         return weights.load(folder / f"seed-{seed}" / "weights.safetensors")
 
 
+def _refuse_gaps(array: xr.DataArray, spec: Spec) -> None:
+    """A causal filter never recovers from a sample that is not a number: say so instead of deciding nothing."""
+    import numpy as np
+
+    bad = ~np.isfinite(array.values)
+    if bad.any():
+        channel, sample = (int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"{int(bad.sum())} samples are not finite, the first in channel {spec.channels[channel]} at "
+            f"{sample / spec.rate_hz:.3f} s; mend them, or begin the pipeline with a quality stage"
+        )
+
+
 def run_recipe(
     recipe: Recipe,
     *,
@@ -87,12 +111,34 @@ def run_recipe(
     """
     if backend is not None:
         recipe = recipe.with_backend(backend)
-    plan_recipe(recipe)  # a wrong recipe leaves no folder behind
-    folder = Path(out) if out else Path("runs") / recipe.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder} is in use; give another --out, or continue that run with --resume {folder}")
+    require_backends(plan_recipe(recipe))  # a recipe that cannot run leaves no folder behind
+    folder = _new_folder(recipe.name, out)
     write_text(folder / "recipe.yaml", recipe.dump())
-    return resume_run(folder, progress=progress)
+    try:
+        return resume_run(folder, progress=progress)
+    except InputError:
+        if not any(folder.glob("fold-*")):
+            shutil.rmtree(folder, ignore_errors=True)  # nothing was done yet; the same --out works again
+        raise
+
+
+def _new_folder(name: str, out: str | Path | None) -> Path:
+    """An empty folder of this run's own. Raises InputError when the one asked for is in use."""
+    if out is not None:
+        folder = Path(out)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} is in use; give another --out, or continue that run with --resume {folder}")
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+    stem = Path("runs") / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    for number in count(1):  # another run may have begun in the same second
+        folder = stem if number == 1 else stem.with_name(f"{stem.name}_{number}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            continue
+    raise AssertionError("count never ends")
 
 
 def resume_run(path: str | Path, *, progress: Progress | None = None) -> Run:
@@ -102,8 +148,10 @@ def resume_run(path: str | Path, *, progress: Progress | None = None) -> Run:
 
     folder = Path(path)
     recipe = _recipe(folder)
-    write_json(folder / "environment.json", environment())
-    with logged(progress or Progress(), folder / "log.txt") as told:
+    require_backends(plan_recipe(recipe))
+    with locked(folder), logged(progress or Progress(), folder / "log.txt") as told:
+        if not (folder / "environment.json").is_file():
+            write_json(folder / "environment.json", environment())
         metrics = Experiment(recipe, folder, told).run()
     return Run(folder, recipe, metrics)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -74,16 +75,23 @@ class Spec:
         Raises:
             PlanError: other dims, or no rate to be found.
         """
+        if not hasattr(array, "dims") or not hasattr(array, "attrs"):
+            kind = type(array).__name__
+            raise PlanError(f"expected an xarray.DataArray with dims (channel, time), got a {kind}")
         if tuple(array.dims) != SIGNAL:
             raise PlanError(f"expected dims (channel, time), got {tuple(array.dims)}; use .transpose(...)")
         rate = array.attrs.get("SamplingFrequency")
         if rate is None and "time" in array.coords and array.sizes["time"] > 1:
             times = array.coords["time"].values
+            if times.dtype.kind not in "iuf" or not times[-1] > times[0]:
+                raise PlanError("the array's time coordinate must be rising numbers in s, or set SamplingFrequency")
             rate = (len(times) - 1) / float(times[-1] - times[0])
         if rate is None:
             raise PlanError(
                 "the array has no rate: set attrs['SamplingFrequency'] in Hz, or give it a time coordinate in s"
             )
+        if not isinstance(rate, Real) or not 0 < float(rate) < float("inf"):
+            raise PlanError(f"the array's rate must be a number above 0 in Hz, got {rate!r}")
         count = array.sizes["channel"]
         names: int | tuple[str, ...] = count
         if "channel" in array.coords:
@@ -136,5 +144,12 @@ class Spec:
 
     def describe(self) -> str:
         """`(channel 8, time …)`."""
-        parts = (f"{dim} {'…' if size is None else size}" for dim, size in zip(self.dims, self.sizes, strict=True))
-        return f"({', '.join(parts)})"
+        return f"({self._axes(self.dims)})"
+
+    def brief(self) -> str:
+        """`channel 8, time …`, without the window axis: what one item of the output is."""
+        return self._axes(tuple(dim for dim in self.dims if dim != "window"))
+
+    def _axes(self, dims: tuple[str, ...]) -> str:
+        sizes = dict(zip(self.dims, self.sizes, strict=True))
+        return ", ".join(f"{dim} {'…' if sizes[dim] is None else sizes[dim]}" for dim in dims)

@@ -47,20 +47,13 @@ def _table(*columns: str, title: str | None = None, right: tuple[str, ...] = ())
 
 
 def plan_row(step: Step) -> dict[str, str]:
-    """One stage of a plan in words: what `check` prints and the report shows."""
+    """One stage of a plan in words, as `check` prints it."""
     after = step.after
-    rate = f"{after.rate_hz:g} Hz" if after.dims[-1] == "time" else ""
-    if after.step_s is not None:
-        rate = f"{1 / after.step_s:g} /s"
     return {
         "stage": step.stage.name + (" (training)" if step.stage.training_only else ""),
         "backend": step.backend + (f" ({step.note})" if step.note else ""),
-        "out": ", ".join(
-            f"{dim} {'…' if size is None else size}"
-            for dim, size in zip(after.dims, after.sizes, strict=True)
-            if dim != "window"
-        ),
-        "rate": rate,
+        "out": after.brief(),
+        "rate": step.rate,
         "parameters": f"{step.cost.parameters:,}" if step.cost.parameters else "",
         "macs": _si(step.cost.macs),
         "memory": _si(step.cost.memory_bytes, "B"),
@@ -85,16 +78,8 @@ def plans(recipe: Recipe, found: dict[str, Plan]) -> None:
             title=f"{recipe.name}: {name}", right=("rate", "parameters", "MACs", "memory", "delay"),
         )  # fmt: skip
         source = plan.input
-        table.add_row(
-            recipe.data.dataset,
-            "store",
-            f"channel {source.size('channel')}, time …",
-            f"{source.rate_hz:g} Hz",
-            "",
-            "",
-            "",
-            "0 ms",
-        )
+        rate = f"{source.rate_hz:g} Hz"
+        table.add_row(recipe.data.dataset, "store", source.brief(), rate, "", "", "", "0 ms")
         for step in plan.steps:
             table.add_row(*plan_row(step).values())
         total = sum(step.cost.parameters for step in plan.steps)
@@ -154,7 +139,9 @@ def verified(opened: Store, progress: Progress) -> None:
 def listing(shelf: str) -> None:
     """`myoflow list`: names with a line each."""
     if shelf not in SHELVES:
-        raise InputError(f"there is no list of '{shelf}'{did_you_mean(shelf, SHELVES)} Lists: {', '.join(SHELVES)}")
+        raise InputError(
+            f"there is no list of '{shelf}'{did_you_mean(shelf, SHELVES) or '.'} Lists: {', '.join(SHELVES)}"
+        )
     table = _table("name", "what it is")
     if shelf == "stages":
         from myoflow.stage import STAGES
@@ -173,16 +160,21 @@ def listing(shelf: str) -> None:
 
         table.add_column("here")
         for name in library.names("backends"):
-            backend = load_backend(name)
-            missing = ENGINES[backend.engine]().missing(backend)
-            table.add_row(name, backend.description, missing or "works")
+            try:
+                backend = load_backend(name)
+                table.add_row(name, backend.description, ENGINES[backend.engine]().missing(backend) or "works")
+            except InputError as error:
+                table.add_row(name, f"broken: {error}", "")
     elif shelf == "datasets":
         from myoflow.card import load_card
 
         table.add_column("licence")
         for name in library.names("datasets"):
-            card = load_card(name)
-            table.add_row(name, card.title, card.licence)
+            try:
+                card = load_card(name)
+                table.add_row(name, card.title, card.licence)
+            except InputError as error:
+                table.add_row(name, f"broken: {error}", "")
     else:
         for name in library.names("recipes"):
             table.add_row(name, library.headline(library.find("recipes", name)))
@@ -198,7 +190,7 @@ def show(name: str) -> None:
         return
     for shelf in ("datasets", "backends", "recipes"):
         if name in library.names(shelf) or name.endswith((".yaml", ".yml")):
-            _print(library.find(shelf, name).read_text(encoding="utf-8").rstrip())
+            _print(library.find(shelf, name).read_text(encoding="utf-8", errors="replace").rstrip())
             return
     known = [*STAGES, *(n for s in ("datasets", "backends", "recipes") for n in library.names(s))]
     raise InputError(f"there is nothing called '{name}'{did_you_mean(name, known)}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from myoflow import checkpoint
 from myoflow.errors import InputError, MyoflowError
+from myoflow.files import write_text
 from myoflow.progress import Progress
 from myoflow.typed import hints_of
 
@@ -68,6 +68,7 @@ def fit(
     steps_per_epoch: int,
     folder: Path,
     progress: Progress | None = None,
+    device: str = "cpu",
 ) -> History:
     """Train `module` in place; at the end it holds the kept weights, on the CPU, in eval mode.
 
@@ -88,7 +89,7 @@ def fit(
         raise InputError("there is nothing to train on: the training split has no windows")
     if settings.patience is not None and valid is None:
         raise InputError("train.patience needs a validation split: give data.split.valid, or set patience to null")
-    accelerator = Accelerator()
+    accelerator = Accelerator(cpu=device == "cpu")
     training = _Training(module, task, settings, seed, steps_per_epoch, accelerator)
     path = folder / "checkpoint.pt"
     state = checkpoint.read(path, training.fingerprint)
@@ -366,6 +367,4 @@ def _copy(module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _write_history(path: Path, history: list[Epoch]) -> None:
-    beside = path.with_name(f".{path.name}")
-    beside.write_text("".join(json.dumps(attrs.asdict(epoch)) + "\n" for epoch in history), encoding="utf-8")
-    os.replace(beside, path)
+    write_text(path, "".join(json.dumps(attrs.asdict(epoch)) + "\n" for epoch in history))

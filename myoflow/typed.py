@@ -58,9 +58,14 @@ class Quantity:
         return f"a {self.kind}"
 
     def format(self, value: float) -> str:
-        """The shortest text that parses back to `value`."""
-        unit = next(iter(self.units))
-        return f"{_number(value / self.units[unit])} {unit}"
+        """The shortest text that parses back to `value`: 1e-05 V is `10 uV`."""
+        texts = []
+        for unit, scale in self.units.items():
+            number = value / scale
+            for candidate in (float(f"{number:.12g}"), number):
+                if math.isfinite(candidate) and candidate * scale == value:
+                    texts.append(f"{_number(candidate)} {unit}")
+        return min(texts or [f"{value!r} {next(iter(self.units))}"], key=len)
 
 
 def _finite(value: float, text: object) -> float:

@@ -60,9 +60,10 @@ def make_uci(
     for subject in range(1, subjects + 1):
         (folder / f"{subject:02d}").mkdir(exist_ok=True)
         for series in (1, 2):
-            name = f"{subject:02d}/{series}_raw_data_1{series}-0{subject % 10}_22.03.16.txt"
             table = rows(seed + 10 * subject + series, span=span)
             cut = class_less and (subject, series) == (subjects, 2)
+            when = "10-51_07.04.16" if cut else f"1{series}-0{subject % 10}_22.03.16"  # the card knows the cut one
+            name = f"{subject:02d}/{series}_raw_data_{when}.txt"
             with open(folder / name, "w", encoding="utf-8", newline="") as file:
                 file.write(text(table, class_less=cut))
             made[name] = table

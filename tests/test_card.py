@@ -118,8 +118,7 @@ def test_known_engines_are_the_registered_ones() -> None:
     ("text", "expected"),
     [
         ("engine: tork\n", "1:9: there is no engine 'tork'; did you mean 'torch'? Engines: host, torch"),
-        ("engine: host\ndevice: gpu\n", "2:9: backend mine.device: 'gpu' is not one of: cpu, cuda, auto"),
-        ("engine: host\nthreads: 0\n", "2:10: backend mine.threads: must be >= 1, got 0"),
+        ("engine: host\ndevice: gpu\n", "2:9: backend mine.device: 'gpu' is not one of: cpu, cuda"),
         ("device: cpu\n", "1:1: backend mine needs 'engine' (text)"),
     ],
 )

@@ -51,7 +51,7 @@ def test_run_check_info_and_resume(myoflow: Verb, tmp_path: Path) -> None:
 def test_check_prints_the_plan_without_torch(myoflow: Verb) -> None:
     plan = myoflow("check", "gestures_uci")
     assert plan.returncode == 0, plan.stderr
-    for word in ("bandpass", "channel 8", "delay", "parameters", "uci_emg", "streams: yes"):
+    for word in ("highpass", "channel 8", "delay", "parameters", "uci_emg", "streams: yes"):
         assert word in plan.stdout
     code = (
         "import sys; from myoflow.models import plan_recipe; from myoflow.recipe import load\n"
@@ -107,6 +107,9 @@ def test_cp_makes_a_copy_that_wins_and_never_overwrites(myoflow: Verb, tmp_path:
         (("run", "quickstart", "--resume", "x"), "not both"),
         (("run", "--resume", "x"), "x is not a run's folder"),
         (("info", "nowhere.zarr"), "nowhere.zarr"),
+        (("check", "/nowhere/recipes/quickstart.yaml"), "there is no file /nowhere/recipes/quickstart.yaml"),
+        (("run", "quickstart", "name=../../out"), "'../../out' is no name"),
+        (("run", "quickstart", "--backend", "cuda"), "backend 'cuda' cannot run on this machine"),
         (("list", "stage"), "did you mean 'stages'?"),
         (("show", "bandpas"), "did you mean 'bandpass'?"),
         (("convert", "uci_emg"), "uci_emg is converted from raw files"),
@@ -133,6 +136,29 @@ def test_help_is_light() -> None:
     found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
     assert "Usage: " in found.stdout
     assert found.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_a_failing_disk_is_one_line_and_exit_code_1(myoflow: Verb) -> None:
+    wrong = myoflow("run", "quickstart", "--out", "/dev/null/x")
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1), wrong.stderr
+    assert "Not a directory" in wrong.stderr
+
+
+def test_a_terminal_without_our_characters_gets_others(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "myoflow", "check", "quickstart"]
+    plain = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert plain.returncode == 0, plain.stderr
+    assert "bandpass" in plain.stdout
+
+
+def test_one_broken_card_does_not_hide_the_others(myoflow: Verb, tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "bad.yaml").write_bytes(b"title: \xff\n")
+    listed = myoflow("list", "datasets")
+    assert listed.returncode == 0
+    assert "uci_emg" in listed.stdout
+    assert "broken" in listed.stdout
 
 
 def test_schema_is_json(myoflow: Verb) -> None:

@@ -234,7 +234,7 @@ def test_progress_is_told_a_recording_at_a_time(card, raw, tmp_path):
 
 def test_simulated_sets_need_no_raw_files(tmp_path):
     made = load_card("simulated_gestures")
-    made = attrs.evolve(made, subjects=2, options={**made.options, "subjects": 2, "repetitions": 1})
+    made = attrs.evolve(made, subjects=2, options={**made.options, "subjects": 2, "sessions": 1, "repetitions": 1})
     summary = convert(made, None, tmp_path / "s.zarr", jobs=2)
     assert summary.written == 2
     assert summary.labels["fist"].events == 2

@@ -11,6 +11,7 @@ import tiny
 import myoflow as mf
 from myoflow import experiment, train
 from myoflow.errors import InputError, RecipeError
+from myoflow.files import locked
 from myoflow.models import plan_recipe
 from myoflow.recipe import load
 from myoflow.run import Run, load_run, resume_run, run_recipe
@@ -38,7 +39,7 @@ def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_folder_holds_everything(place: Path) -> None:
     done = place / "done"
     assert {p.name for p in done.iterdir()} == {
-        "recipe.yaml", "environment.json", "log.txt", "metrics.json", "timing.json", "report.html",
+        "recipe.yaml", "data.json", "environment.json", "log.txt", "metrics.json", "timing.json", "report.html",
         "picture.png", "fold-1",
     }  # fmt: skip
     for seed in (0, 1):
@@ -129,10 +130,67 @@ def test_predict_refuses_what_it_was_not_trained_on(place: Path, here: Path) -> 
         run.predict(recording[:3])
     with pytest.raises(InputError, match="trained at 200 Hz, got 1000 Hz; resample first"):
         run.predict(recording.drop_vars("time", errors="ignore").assign_attrs(SamplingFrequency=1000.0))
+    with pytest.raises(InputError, match=r"has no units; trained on V: set attrs\['units'\]"):
+        run.predict(recording.drop_attrs())
+    with pytest.raises(InputError, match=r"trained on channels E1, E2, .*, got E8, E7, .*; put them in that order"):
+        run.predict(recording[::-1])
+    gap = recording.copy(data=recording.values.copy())
+    gap[2, 30:35] = np.nan
+    with pytest.raises(InputError, match=r"5 samples are not finite, the first in channel E3 at 0.150 s"):
+        run.predict(gap)
     with pytest.raises(InputError, match="trained on V, got mV"):
         run.predict(recording.assign_attrs(units="mV"))
     with pytest.raises(InputError, match="has no model 'svm'; it has"):
         run.predict(recording, model="svm")
+
+
+def test_other_data_is_not_mixed_into_a_run(place: Path, here: Path) -> None:
+    copy = here / "copy"
+    shutil.copytree(place / "done", copy)
+    (copy / "data.json").write_text(json.dumps({"store": "x", "digest": "another"}))
+    with pytest.raises(InputError, match=r"has changed since .* began; start a new run"):
+        resume_run(copy)
+
+
+def test_two_processes_do_not_share_a_folder(place: Path, here: Path) -> None:
+    with locked(place / "done"), pytest.raises(InputError, match="another process is working in"):
+        resume_run(place / "done")
+
+
+def test_a_damaged_cache_is_made_again(place: Path, here: Path) -> None:
+    kept = sorted((here / "cache").rglob("*.npy"))
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:200])
+    again = run_recipe(load("tiny_run.yaml", ["train.epochs=1", "train.seeds=[0]"]), out=here / "cached")
+    assert again.metrics["models"]["lda"] == load_run(place / "done").metrics["models"]["lda"]
+
+
+def test_the_recording_shown_is_of_the_test_split(here: Path) -> None:
+    changes = ["data.split.by=session", "data.split.valid=none", "data.split.test=null", "data.split.folds=2"]
+    card = (here / "datasets" / "tiny.yaml").read_text().replace("sessions: 1", "sessions: 2").replace("tiny", "twice")
+    (here / "datasets" / "twice.yaml").write_text(card)
+    recipe = load("tiny_run.yaml", [*changes, "data.dataset=twice", "train.epochs=1", "train.seeds=[0]"])
+    run = run_recipe(recipe, out=here / "sessions")
+    assert run.metrics["split"][0]["test"] == ["01"]
+    page = (run.folder / "report.html").read_text()
+    assert "/ses-01/run-1</code>" in page
+    assert "/ses-02/run-1</code>" not in page
+
+
+def test_a_backend_that_is_not_here_stops_the_run_at_once(here: Path) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(InputError, match=r"backend 'cuda' cannot run on this machine: torch sees no CUDA"):
+        run_recipe(load("tiny_run.yaml"), backend="cuda", out=here / "gpu")
+    assert not (here / "gpu").exists()
+
+
+def test_an_input_error_before_any_work_leaves_no_folder(here: Path) -> None:
+    with pytest.raises(InputError, match="asks for subject 9"):
+        run_recipe(load("tiny_run.yaml", ["data.split.test=[9]"]), out=here / "early")
+    assert not (here / "early").exists()
 
 
 def test_folds_test_every_subject_once(here: Path) -> None:

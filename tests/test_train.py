@@ -268,7 +268,6 @@ def test_a_checkpoint_is_never_half_written_and_never_runs_code(tmp_path, monkey
     assert checkpoint.read(tmp_path / "none.pt", "a") is None
 
 
-
 @pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     code = textwrap.dedent("""

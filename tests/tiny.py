@@ -12,7 +12,13 @@ channels: [E1, E2, E3, E4, E5, E6, E7, E8]
 rate: 200 Hz
 labels: [rest, fist, flexion]
 options:
-  {subjects: 4, sessions: 1, repetitions: 2, gestures: [rest, fist, flexion], rate_hz: 200 Hz, hold_s: 1 s, rest_s: 300 ms}
+  subjects: 4
+  sessions: 1
+  repetitions: 2
+  gestures: [rest, fist, flexion]
+  rate_hz: 200 Hz
+  hold_s: 1 s
+  rest_s: 300 ms
 """
 
 RECIPE = """# A tiny run

@@ -109,5 +109,5 @@ class TorchEngine(Engine):
             raise InputError(f"backend '{backend.name}' cannot run on this machine: {reason}")
         module = build(segment)
         load(module, parameters.weights)
-        device = torch.device(backend.device if backend.device != "auto" else "cpu")
+        device = torch.device(backend.device)
         return TorchProgram(module.to(device).eval(), device, segment.output)

@@ -80,6 +80,8 @@ class Folder(Source):
 
     def file(self, name: str) -> File:
         path = self.place / name
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path} is not a regular file")  # reading a pipe or a device would never end
         return File(name, str(path), path=path)
 
 

@@ -32,8 +32,13 @@ _EXPECTED = "folders 01..36, each with two files 1_raw_data_*.txt and 2_raw_data
 
 @frozen
 class Options:
-    """`attributes` are added to every recording as they are; use BIDS-EMG's names."""
+    """`attributes` are added to every recording as they are; use BIDS-EMG's names.
 
+    `class_less` names files (by the end of their path) whose last row is known to stop before its class; in any other
+    file such a row is a truncation and an error.
+    """
+
+    class_less: tuple[str, ...] = ()
     attributes: dict[str, Any] = field(factory=dict)
 
 
@@ -52,7 +57,7 @@ class UciText(Reader):
     """Every row as recorded, also the held ones and those of class 0, in the armband's own counts.
 
     Rows carry a millisecond clock with gaps, kept as `timestamp_ms`. Events are runs of one class above 0, repetitions
-    counted per class. A last row cut off before its class counts as class 0.
+    counted per class. In the files of `class_less` a last row cut off before its class counts as class 0.
     """
 
     Options = Options
@@ -94,7 +99,8 @@ class UciText(Reader):
 def _recording(card: Card, options: Options, subject: str, series: str, files: tuple[File, ...]) -> Recording:
     (file,) = files
     data = file.read()
-    table = parse(data, file.where, labels=len(card.labels))
+    known = any(file.name.endswith(name) for name in options.class_less)
+    table = parse(data, file.where, labels=len(card.labels), class_less=known)
     return Recording(
         subject=subject,
         session=series.zfill(2),
@@ -126,13 +132,13 @@ def runs(label: npt.NDArray[np.int16], names: tuple[str, ...]) -> Events:
     return Events(onset[keep], length[keep].astype(np.int64), kept.astype(np.int16), repetition, names)
 
 
-def parse(data: bytes, where: str, labels: int = 8) -> Table:
-    """One file's rows. `labels` is how many classes there are, 0 included.
+def parse(data: bytes, where: str, labels: int = 8, *, class_less: bool = False) -> Table:
+    """One file's rows. `labels` is how many classes there are, 0 included; `class_less` mends a cut last row.
 
     Raises:
         InputError: not such a file; names it and the 1-based line.
     """
-    lines, class_less = _lines(data, where)
+    lines, mended = _lines(data, where, class_less)
     try:
         # all of it at once in C; whatever fails is looked up line by line afterwards
         rows = np.loadtxt(lines[1:], delimiter="\t", comments=None, ndmin=2)
@@ -154,13 +160,13 @@ def parse(data: bytes, where: str, labels: int = 8) -> Table:
         at = int(back[0])
         raise InputError(f"{where}:{at + 3}: time goes backwards, from {time[at]:g} to {time[at + 1]:g} ms")
     clock = time.astype(np.int32)
-    repairs = [f"last row (line {len(lines)}) lacks its class: taken as unmarked"] if class_less else []
+    repairs = [f"last row (line {len(lines)}) lacks its class: taken as unmarked"] if mended else []
     for row in np.flatnonzero(np.diff(clock) > PAUSE_MS):
         repairs.append(f"the clock jumps by {clock[row + 1] - clock[row]} ms after line {row + 2}: kept as recorded")
     return Table(clock, whole.astype(np.int8), label.astype(np.int16), tuple(repairs))
 
 
-def _lines(data: bytes, where: str) -> tuple[list[str], bool]:
+def _lines(data: bytes, where: str, class_less: bool) -> tuple[list[str], bool]:
     """Lines with the header checked, and whether the last one lacked its class (then given 0)."""
     if not data.strip():
         raise InputError(f"{where}:1: the file is empty; expected the columns {', '.join(HEADER)}")
@@ -180,11 +186,16 @@ def _lines(data: bytes, where: str) -> tuple[list[str], bool]:
     if len(lines) == 1:
         raise InputError(f"{where}:1: there are no rows below the header")
     last = lines[-1].rstrip("\r\n").split("\t")
-    class_less = len(lines) > 2 and len([word for word in last if word]) == len(HEADER) - 1 and len(last) <= len(HEADER)
-    class_less = class_less and all(last[: len(HEADER) - 1])
-    if class_less:
+    mended = (
+        class_less
+        and len(lines) > 2
+        and len([word for word in last if word]) == len(HEADER) - 1
+        and len(last) <= len(HEADER)
+    )
+    mended = mended and all(last[: len(HEADER) - 1])
+    if mended:
         lines[-1] = "\t".join((*last[: len(HEADER) - 1], "0"))
-    return lines, class_less
+    return lines, mended
 
 
 def _locate(lines: list[str], where: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from myoflow.files import write_text
 from myoflow.report import figures, words
 from myoflow.report.summary import Example, PlanRow, RunSummary
 
@@ -55,13 +54,7 @@ def render(summary: RunSummary) -> str:
 def write(summary: RunSummary, path: str | Path) -> Path:
     """Render to a file, which is complete or absent. Returns its path."""
     path = Path(path)
-    text = render(summary)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_text(path, render(summary))
     return path
 
 

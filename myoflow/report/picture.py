@@ -1,4 +1,4 @@
-"""The README's picture: a few seconds of EMG, what was marked and what the decoder said."""
+"""The picture of a run: a few seconds of EMG, what was marked and what the decoder said."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DARK, SOFT, WRONG = "#1c2126", "#5d6873", "#c2185b"
 CHANNELS = 8
 
 
-def readme_picture(
+def draw_picture(
     summary: RunSummary, path: str | Path, *, start_s: float | None = None, length_s: float = 12.0
 ) -> Path:
     """Draw up to 8 channels over `length_s` seconds with the decoder's decisions and the truth below.

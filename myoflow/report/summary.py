@@ -63,18 +63,21 @@ class DataRow:
 
 @frozen
 class PlanRow:
-    """One stage as planned. `branch` names the model it belongs to, None where all models share it."""
+    """One stage as planned; `fields` are those not at their default, `gives` the axes of one item of its output.
+
+    `branch` names the model it belongs to, None where all models share it.
+    """
 
     stage: str
     backend: str
-    takes: str
     gives: str
-    rate_hz: float | None = None
+    rate: str = ""
     parameters: int = 0
     macs: int = 0
     memory_bytes: int = 0
     delay_s: float = 0.0
     branch: str | None = None
+    fields: str = ""
 
 
 @frozen

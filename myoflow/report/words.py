@@ -104,8 +104,8 @@ def _natural(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 KIND = {
-    "strict": "Strict: nothing of the test units was seen before the test. Statistics, weights and the choice of the "
-    "epoch come from the training and validation units alone.",
+    "strict": "Strict: nothing of the test units was seen before the test. Whatever was learnt or chosen came from the "
+    "training and validation units alone.",
     "published": "Published: follows the protocol of a published result so that the two numbers can stand side by "
     "side. It is not what a new user would get.",
 }

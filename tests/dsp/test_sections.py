@@ -2,13 +2,14 @@
 
 import time
 
+import numba
 import numpy as np
 import pytest
 from scipy import signal
 
 from myoflow.dsp.design import butterworth, notches
 from myoflow.dsp.kernel import Mapped, merge
-from myoflow.dsp.sections import Cascade, filter_kernel
+from myoflow.dsp.sections import Cascade, _tiles, filter_kernel
 from myoflow.errors import InputError
 
 BAND = butterworth("bandpass", 4, (20.0, 450.0), 2000.0)
@@ -134,3 +135,19 @@ def test_merged_filters_give_what_they_give_in_a_row(starts: tuple[str, str], lo
 def test_only_filters_merge() -> None:
     assert Cascade(BAND, 2, "zero").merge(Mapped(np.abs, (2, 0), axis=1)) is None
     assert merge(Mapped(np.abs, (2, 0), axis=1), Cascade(BAND, 2, "zero")) is None
+
+
+def test_the_hand_written_loop_compiles_and_may_work_in_place() -> None:
+    """Compiled here, past numba's cache: eight channels, two tiles and three samples, output over input."""
+
+    @numba.njit
+    def run(x, y, sos, state):  # type: ignore[no-untyped-def]
+        _tiles(x, y, 2, 8, sos, state, 2)
+        _tiles(x[:, 16:], y[:, 16:], 3, 1, sos, state, 2)
+
+    sections = notches(50.0, 30.0, 2, 2000.0)
+    table = np.ascontiguousarray(sections[:, [0, 1, 2, 4, 5]]) * [1, 1, 1, -1, -1]
+    x = noise(8, 19)
+    expected = signal.sosfilt(sections, x.astype(np.float64))
+    run(x, x, table, np.zeros((2, 2, 8)))
+    np.testing.assert_allclose(x, expected, rtol=1e-6, atol=1e-11)

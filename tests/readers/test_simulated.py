@@ -33,7 +33,7 @@ def test_items_are_the_simulators_recordings():
 
 def test_only_the_subjects_asked_for():
     found = READERS["simulated"](small()).recordings(None, lambda subject: subject == "02")
-    assert [item.id for item in found] == ["sub-02/ses-01/run-1"]
+    assert [item.id for item in found] == ["sub-02/ses-01/run-1", "sub-02/ses-02/run-1"]
 
 
 @pytest.mark.parametrize(

@@ -76,11 +76,13 @@ def test_a_class_less_row_is_mended_whatever_was_before_it():
     whole = text(table).encode()
     cut = text(table, class_less=True)
     for ending in ("", "\r\n", "\t", "\t\r\n"):
-        found = parse((cut + ending).encode(), "f")
+        found = parse((cut + ending).encode(), "f", class_less=True)
         assert found.label[-1] == 0
         assert len(found.repairs) == 1
         np.testing.assert_array_equal(found.counts, parse(whole, "f").counts)
     assert parse(whole, "f").label[-1] == 3
+    with pytest.raises(InputError, match=rf"f:{len(table) + 1}: 9 of 10 values"):
+        parse(cut.encode(), "f")  # a file that is not known for it was cut off
 
 
 @pytest.mark.parametrize("change", [("\r\n", "\n"), ("time\t", "\ufefftime\t"), ("1e-05", "0.00001")])
@@ -167,7 +169,7 @@ def test_cut_anywhere_it_is_whole_mended_or_refused():
     whole = parse(data, "f")
     for end in range(len(data)):
         try:
-            found = parse(data[:end], "f")
+            found = parse(data[:end], "f", class_less=True)
         except InputError as error:
             assert re.match(r"f:\d+: ", str(error))
             continue
@@ -188,7 +190,7 @@ def test_a_series_that_is_missing_or_there_twice(tmp_path):
     make_uci(tmp_path, 2, span=20)
     extra = tmp_path / "02" / "2_raw_data_10-00_01.01.17.txt"
     extra.write_text("x")
-    with pytest.raises(InputError, match=r"two files for subject 02, series 2: .*22.03.16.txt"):
+    with pytest.raises(InputError, match=r"two files for subject 02, series 2: .*07\.04\.16\.txt"):
         items(tmp_path)
     for file in (tmp_path / "02").glob("2_*"):
         file.unlink()

@@ -103,21 +103,17 @@ def make_summary() -> RunSummary:
                     CHANNELS)
         )  # fmt: skip
     shared = [
-        PlanRow("bandpass", "host", "(channel 8, time …)", "(channel 8, time …)", 200.0, memory_bytes=2048),
-        PlanRow("notch", "host", "(channel 8, time …)", "(channel 8, time …)", 200.0, memory_bytes=512),
-        PlanRow("window", "host", "(channel 8, time …)", "(window …, channel 8, time 200)", 200.0, delay_s=1.0),
+        PlanRow("bandpass", "host", "channel 8, time …", "200 Hz", memory_bytes=2048, fields="low 20 Hz, high 90 Hz"),
+        PlanRow("notch", "host", "channel 8, time …", "200 Hz", memory_bytes=512),
+        PlanRow("window", "host", "channel 8, time 200", "200 Hz", delay_s=1.0),
     ]
     learned = [
-        PlanRow("patch", "torch", "(window …, channel 8, time 200)", "(window …, channel 8, patch 10, feature 20)",
-                200.0, delay_s=1.0, branch="tinymyo"),
-        PlanRow("tinymyo", "torch", "(window …, channel 8, patch 10, feature 20)",
-                "(window …, channel 8, patch 10, feature 192)", None, 3_560_000, 301_000_000, 14_400_000, 1.0,
+        PlanRow("patch", "torch", "channel 8, patch 10, feature 20", "200 Hz", delay_s=1.0, branch="tinymyo"),
+        PlanRow("tinymyo", "torch", "channel 8, patch 10, feature 192", "4 /s", 3_560_000, 301_000_000, 14_400_000, 1.0,
                 "tinymyo"),
-        PlanRow("classify", "torch", "(window …, channel 8, patch 10, feature 192)", "(window …, label 6)", None, 9_222,
-                9_216, 36_888, 1.0, "tinymyo"),
-        PlanRow("features", "host", "(window …, channel 8, time 200)", "(window …, feature 40)", None, delay_s=1.0,
-                branch="lda"),
-        PlanRow("lda", "host", "(window …, feature 40)", "(window …, label 6)", None, 246, 240, 984, 1.0, "lda"),
+        PlanRow("classify", "torch", "label 6", "4 /s", 9_222, 9_216, 36_888, 1.0, "tinymyo"),
+        PlanRow("features", "host", "feature 40", "4 /s", delay_s=1.0, branch="lda"),
+        PlanRow("lda", "host", "label 6", "4 /s", 246, 240, 984, 1.0, "lda"),
     ]  # fmt: skip
     return RunSummary(
         title="Hand gestures from a Myo armband",

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from myoflow.errors import InputError
-from myoflow.report.picture import _busiest, readme_picture
+from myoflow.report.picture import _busiest, draw_picture
 from myoflow.report.summary import RunSummary
 
 
 def test_the_picture_is_wide_and_repeatable(tmp_path: Path, summary: RunSummary) -> None:
-    first = readme_picture(summary, tmp_path / "a.png").read_bytes()
-    assert readme_picture(summary, tmp_path / "b.png").read_bytes() == first
+    first = draw_picture(summary, tmp_path / "a.png").read_bytes()
+    assert draw_picture(summary, tmp_path / "b.png").read_bytes() == first
     with Image.open(tmp_path / "a.png") as image:
         assert image.size[0] >= 1800 and image.size[0] > 2 * image.size[1]
         colors = {color for _, color in image.convert("RGB").getcolors(1 << 20) or ()}
@@ -21,10 +21,8 @@ def test_the_picture_is_wide_and_repeatable(tmp_path: Path, summary: RunSummary)
 
 
 def test_svg_too(tmp_path: Path, summary: RunSummary) -> None:
-    first = readme_picture(summary, tmp_path / "a.svg", start_s=2.0, length_s=5.0).read_text()
-    assert (
-        "<svg" in first and readme_picture(summary, tmp_path / "a.svg", start_s=2.0, length_s=5.0).read_text() == first
-    )
+    first = draw_picture(summary, tmp_path / "a.svg", start_s=2.0, length_s=5.0).read_text()
+    assert "<svg" in first and draw_picture(summary, tmp_path / "a.svg", start_s=2.0, length_s=5.0).read_text() == first
 
 
 def test_it_starts_shortly_before_the_busiest_stretch(summary: RunSummary) -> None:
@@ -36,7 +34,7 @@ def test_it_starts_shortly_before_the_busiest_stretch(summary: RunSummary) -> No
 
 def test_without_a_signal_there_is_no_picture(tmp_path: Path, summary: RunSummary) -> None:
     with pytest.raises(InputError, match="timeline has a signal"):
-        readme_picture(RunSummary(title="T", recipe="r"), tmp_path / "a.png")
+        draw_picture(RunSummary(title="T", recipe="r"), tmp_path / "a.png")
     bare = attrs.evolve(summary, timeline=attrs.evolve(summary.timeline, signal=None))
     with pytest.raises(InputError, match="timeline has a signal"):
-        readme_picture(bare, tmp_path / "a.png")
+        draw_picture(bare, tmp_path / "a.png")

@@ -94,3 +94,8 @@ def test_running_zscore_follows_a_drift() -> None:
     x = (RNG.standard_normal((3, 20_000)) + np.linspace(0, 200, 20_000)).astype(np.float32)
     out = Zscore(over="running", span="500 ms").kernel(SPEC).feed(x)[:, 5000:]
     assert np.abs(out.mean()) < 2.0 and 0.1 < out.std() < 1.2
+
+
+def test_cost() -> None:
+    assert Zscore(over="running").cost(SPEC).macs == 12
+    assert Minmax(over="train").cost(SPEC).macs == Robust(over="train").cost(SPEC).macs == 3

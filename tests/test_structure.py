@@ -12,8 +12,8 @@ PACKAGE = ROOT / "myoflow"
 FLOORS = [
     ("errors", "typed", "progress", "files"),
     ("spec", "registry", "library", "recording", "stage", "engine", "dsp", "nn", "simulate"),
-    ("document", "extend", "build", "split", "card", "backend", "recipe", "schema", "store", "readers"),
-    ("stages", "engines", "pipeline", "prepare", "conversion", "source", "weights"),
+    ("document", "extend", "build", "split", "card", "backend", "recipe", "schema", "store", "readers", "formats"),
+    ("stages", "engines", "pipeline", "prepare", "conversion", "cluster", "unpack", "fetch", "source", "weights"),
     ("tasks", "checkpoint", "train", "fit", "predictions", "scores", "report"),
     ("models", "gather", "experiment", "run"),
     ("tables", "cli", "__main__", "__init__"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -278,8 +279,8 @@ def test_two_processes_equal_one(tmp_path):
     """)
     (tmp_path / "job.py").write_text(code)
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path / "job.py")]
-    env = {**train.os.environ, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
-    env["PYTHONPATH"] = train.os.pathsep.join(p for p in sys.path if p)
+    env = {**os.environ, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
+    env["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
     subprocess.run([sys.executable, *command, __file__, str(tmp_path / "two")], check=True, env=env)
     run(tmp_path / "one", network(0.0), accumulate=2)
     curves = [

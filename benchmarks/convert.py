@@ -6,8 +6,8 @@ One file of 16 channels at 2 kHz (int16, made here) goes into a store, and throu
 whole and once in MNE's own blocks. Each runs in a process of its own, they take turns, and the least counts;
 imports are not in the times. Memory is the peak of the process (VmHWM), imports included. Then a folder of `--files`
 files of 5 minutes is converted with `--jobs 1` and `--jobs 2`; two processes gain nothing where another program has the
-second core, so the load of the machine is printed beside. `--reader` is a registered reader of EDF; without it, a small
-one of this file, which shows how a reader gives blocks.
+second core, so the load of the machine is printed beside. `--reader` is a registered reader of EDF, `files` being the
+one that users have; without it, a small one of this file, which shows how a reader gives blocks.
 """
 
 # ruff: noqa: E402 - the number of threads must be set before numpy is imported
@@ -122,7 +122,8 @@ def card_for(reader: str | None) -> Any:
     names = tuple(f"EMG{i}" for i in range(1, CHANNELS + 1))
     made = partial(Card, name="bench", title="Bench", channels=names, rate=float(RATE), labels=("unmarked", "move"))
     if reader is not None:
-        return made(reader=reader)
+        named = {"pattern": r"(?P<name>\w+)\.edf", "subject": "{name}"} if reader == "files" else {}
+        return made(reader=reader, options=named)
 
     @frozen
     class Options:

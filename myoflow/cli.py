@@ -161,6 +161,23 @@ def info(
         tables.verified(opened, Bars())
 
 
+@app.command("export-bids")
+def export_bids(
+    store: StoreArg,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the dataset goes; new or empty.")],
+    fields: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", metavar="FIELD=VALUE", help="A field of _emg.json, such as EMGReference=elbow."),
+    ] = None,
+) -> None:
+    """Write a store as a BIDS-EMG dataset: EDF or BDF with tables and metadata."""
+    from myoflow.export import bids
+    from myoflow.progress import Bars
+    from myoflow.store import open_store
+
+    typer.echo(str(bids.export_bids(open_store(store), folder, bids.fields(fields or ()), Bars())))
+
+
 @app.command("list")
 def list_(what: Annotated[str, typer.Argument(help="stages, datasets, formats, backends or recipes.")]) -> None:
     """List what there is."""

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from attrs import Factory, frozen
+from attrs import Factory, evolve, frozen
 
 RawArray = npt.NDArray[np.integer[Any] | np.float32]
 
@@ -26,6 +26,20 @@ class Blocks:
     @property
     def ndim(self) -> int:
         return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return self.shape[0] * self.shape[1]
+
+    def __getitem__(self, rows: list[int]) -> Blocks:
+        """The channels of these numbers, still in blocks."""
+        if list(rows) == list(range(self.shape[0])):
+            return self
+        return evolve(self, shape=(len(rows), self.shape[1]), make=lambda: (block[rows] for block in self.make()))
+
+    def each(self, change: Callable[[npt.NDArray[Any]], npt.NDArray[Any]], dtype: npt.DTypeLike) -> Blocks:
+        """Every block changed by a function that keeps its shape and makes `dtype`."""
+        return evolve(self, dtype=np.dtype(dtype), make=lambda: map(change, self.make()))
 
     def blocks(self) -> Iterator[npt.NDArray[Any]]:
         """The blocks, from the first sample on."""

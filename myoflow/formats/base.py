@@ -28,6 +28,7 @@ class Mark:
     onset_s: float
     length_s: float
     name: str
+    repetition: int = 0
 
 
 @frozen(eq=False)
@@ -56,7 +57,7 @@ class Signals:
 
     def physical(self) -> npt.NDArray[np.float64]:
         """Values in `units`, `(channel, time)`."""
-        return self.values.astype(np.float64) * self.gain[:, None]
+        return np.asarray(self.values, np.float64) * self.gain[:, None]
 
 
 class Format:
@@ -66,6 +67,7 @@ class Format:
     suffixes: ClassVar[tuple[str, ...]]
     rank: ClassVar[int] = 1  # of two formats that fit, the higher one is meant
     what: ClassVar[str]
+    head: ClassVar[int | None] = None  # how many bytes `fits` wants; None: all, since `parse` reads all anyway
 
     def fits(self, data: bytes) -> bool:
         """Whether content of the right suffix is of this format."""
@@ -79,18 +81,26 @@ class Format:
         """The file's signals; may raise whatever damaged bytes lead to, `read` tells it in one line."""
         raise TypeError(f"{type(self).__name__} does not define parse")
 
-    def read(self, file: File, beside: Beside | None = None, variable: str | None = None) -> Signals:
+    def parse_long(self, file: File, beside: Beside, variable: str | None) -> Signals:
+        """`parse`, where the values of a long file may be `Blocks`."""
+        return self.parse(file, beside, variable)
+
+    def read(
+        self, file: File, beside: Beside | None = None, variable: str | None = None, in_blocks: bool = False
+    ) -> Signals:
         """The file's signals. `beside` are its companions by name; `variable` chooses among several in a container.
+
+        With `in_blocks`, values of a long file may be `myoflow.recording.Blocks`, read when they are asked for.
 
         Raises:
             InputError: not such a file, or a damaged one; names it.
         """
         with guard(file.where, self.what):
-            signals = self.parse(file, beside or {}, variable)
+            signals = (self.parse_long if in_blocks else self.parse)(file, beside or {}, variable)
             _check(signals)
         return signals
 
-    def open(self, path: Path | str, variable: str | None = None) -> Signals:
+    def open(self, path: Path | str, variable: str | None = None, in_blocks: bool = False) -> Signals:
         """`read` for a file on this machine, with its companions."""
         path = Path(path)
         if not path.is_file():
@@ -100,7 +110,7 @@ class Format:
         with guard(file.where, self.what):
             found = self.companions(file, names)
         beside = {name: File(name, str(path.parent / name), path=path.parent / name) for name in found}
-        return self.read(file, beside, variable)
+        return self.read(file, beside, variable, in_blocks)
 
 
 FORMATS: Registry[Format] = Registry("format", "myoflow.formats")
@@ -131,8 +141,23 @@ def find_format(name: str, data: bytes, where: str) -> Format:
     raise InputError(f"{where}: no format reads '{suffix or name}' files{close}. Endings: {', '.join(endings)}")
 
 
-def open_file(path: Path | str, like: str | None = None, variable: str | None = None) -> Signals:
-    """The signals of one file, by the format `like` or by what the file is.
+def format_of(file: File, name: str | None = None) -> Format:
+    """The format `name`, or by what the file is; no more of it is read than that takes.
+
+    Raises:
+        InputError: no format reads such a file, or it cannot be read.
+    """
+    if name:
+        return FORMATS[name]()
+    heads = [FORMATS[key].head for key in FORMATS if file.name.lower().endswith(FORMATS[key].suffixes)]
+    sizes = [size for size in heads if size is not None]
+    return find_format(file.name, file.head(max(sizes)) if sizes and sizes == heads else file.read(), file.where)
+
+
+def open_file(
+    path: Path | str, like: str | None = None, variable: str | None = None, in_blocks: bool = False
+) -> Signals:
+    """The signals of one file, by the format `like` or by what the file is; `in_blocks` as for `Format.read`.
 
     Raises:
         InputError: there is no such file or format, or the file is damaged.
@@ -140,8 +165,7 @@ def open_file(path: Path | str, like: str | None = None, variable: str | None = 
     path = Path(path)
     if not path.is_file():
         raise InputError(f"there is no file {path}")
-    fmt = FORMATS[like]() if like else find_format(path.name, File(path.name, str(path), path=path).read(), str(path))
-    return fmt.open(path, variable)
+    return format_of(File(path.name, str(path), path=path), like).open(path, variable, in_blocks)
 
 
 @contextmanager
@@ -166,10 +190,29 @@ def missing(where: str, what: str, package: str) -> InputError:
     return InputError(f"{where}: {what} needs {package}: pip install 'myoflow[readers]'")
 
 
-def scaled(
-    counts: npt.NDArray[Any], gain: Sequence[float], offset: Sequence[float]
-) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
-    """Values and gains such that `values * gain` is `(counts + offset) * gain`, in integers where that is exact.
+@frozen(eq=False)
+class Scaling:
+    """From counts `(channel, time)` to values of `dtype` and their `gain`: whole numbers `counts * times + whole`,
+    or, with `times` 0, `(counts + whole) * factor` in numbers with a point."""
+
+    dtype: np.dtype[Any]
+    gain: npt.NDArray[np.float64]
+    times: int
+    whole: npt.NDArray[Any]
+    factor: npt.NDArray[np.float64]
+
+    def apply(self, counts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        if not self.times:
+            exact: npt.NDArray[Any] = ((counts + self.whole[:, None]) * self.factor[:, None]).astype(self.dtype)
+            return exact
+        if self.times == 1 and not self.whole.any():
+            return counts.astype(self.dtype, copy=False)
+        whole: npt.NDArray[Any] = (counts.astype(np.int64) * self.times + self.whole[:, None]).astype(self.dtype)
+        return whole
+
+
+def scaling(low: npt.NDArray[Any], high: npt.NDArray[Any], gain: Sequence[float], offset: Sequence[float]) -> Scaling:
+    """How to get at `(counts + offset) * gain`, in integers where that is exact; counts lie from `low` to `high`.
 
     Recorders often have an offset of a whole or a half count; half counts are kept by doubling.
     """
@@ -178,10 +221,20 @@ def scaled(
     for times in (1, 2):
         whole = np.round(shift * times)
         if np.all(np.abs(shift * times - whole) <= 1e-4 * times) and np.all(np.abs(whole) < 2**31):
-            wide = counts.astype(np.int64) * times + whole.astype(np.int64)[:, None]
-            return smallest(wide), factor / times
-    exact = (counts + shift[:, None]) * factor[:, None]
-    return exact.astype(np.float32), np.ones(len(factor))
+            steps = whole.astype(np.int64)
+            ends = np.stack((low, high)).astype(np.int64) * times + steps
+            return Scaling(smallest(ends).dtype, factor / times, times, steps, factor)
+    return Scaling(np.dtype(np.float32), np.ones(len(factor)), 0, shift, factor)
+
+
+def scaled(
+    counts: npt.NDArray[Any], gain: Sequence[float], offset: Sequence[float]
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64]]:
+    """Values and gains such that `values * gain` is `(counts + offset) * gain`; see `scaling`."""
+    none = np.zeros(len(counts), np.int64)
+    low, high = (counts.min(axis=1), counts.max(axis=1)) if counts.size else (none, none)
+    how = scaling(low, high, gain, offset)
+    return how.apply(counts), how.gain
 
 
 def smallest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -6,6 +6,7 @@ After BIDS 1.11, "Electromyography": https://bids-specification.readthedocs.io
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -15,7 +16,7 @@ import attrs
 
 from myoflow.errors import InputError
 from myoflow.formats import text
-from myoflow.formats.base import Mark, Signals, find_format
+from myoflow.formats.base import Mark, Signals, format_of
 from myoflow.readers.base import READERS, Item, Reader, Subject
 from myoflow.readers.files import Names, recording_of
 from myoflow.readers.files import Options as FileOptions
@@ -130,7 +131,7 @@ def _inherited(source: Source, name: str, sidecars: list[str]) -> list[str]:
 
 def _recording(card: Card, options: Options, place: Names, files: tuple[File, ...]) -> Recording:
     file = files[0]
-    signals = find_format(file.name, file.read(), file.where).read(file)
+    signals = format_of(file).read(file, in_blocks=True)
     metadata: dict[str, Any] = {}
     for other in files[1:]:
         if other.name.endswith("channels.tsv"):
@@ -140,6 +141,8 @@ def _recording(card: Card, options: Options, place: Names, files: tuple[File, ..
         else:
             metadata |= _json(other)
     stated = metadata.get("SamplingFrequency")
+    if isinstance(stated, int | float) and not 0 < stated < 1e9:
+        raise InputError(f"{file.where}: its JSON says that it is recorded at {str(stated)[:40]} Hz")
     if (
         isinstance(stated, int | float)
         and signals.rate_hz
@@ -179,12 +182,15 @@ def _marks(table: list[Mapping[str, str]], column: str, where: str) -> tuple[Mar
         try:
             onset, length = float(row["onset"]), row.get("duration", "n/a")
             seconds = 0.0 if length in ("n/a", "") else float(length)
+            if not (math.isfinite(onset) and math.isfinite(seconds)):
+                raise ValueError("not finite")
         except (KeyError, ValueError) as error:
             raise InputError(f"{where}:{number}: has no onset and duration in seconds") from error
         if column not in row:
             raise InputError(f"{where}:1: has no column '{column}'; it has {', '.join(row)}")
         if row[column] not in ("n/a", ""):
-            marks.append(Mark(onset, seconds, row[column]))
+            times = row.get("repetition", "")
+            marks.append(Mark(onset, seconds, row[column], int(times) if times.isdecimal() and len(times) < 5 else 0))
     return tuple(sorted(marks, key=lambda mark: mark.onset_s))
 
 
@@ -204,9 +210,18 @@ def rows(file: File) -> list[Mapping[str, str]]:
 
 def _json(file: File) -> dict[str, Any]:
     try:
-        known = json.loads(text.decode(file.read(), file.where))
+        known = json.loads(text.decode(file.read(), file.where), parse_constant=_finite, parse_float=_finite)
     except json.JSONDecodeError as error:
         raise InputError(f"{file.where}:{error.lineno}: is no JSON: {error.msg}") from error
+    except (RecursionError, ValueError) as error:  # nested too deep; a number of thousands of digits
+        raise InputError(f"{file.where}: is no JSON: {error}") from error
     if not isinstance(known, dict):
         raise InputError(f"{file.where}:1: is no JSON object")
     return known
+
+
+def _finite(word: str) -> float:
+    value = float(word)
+    if not math.isfinite(value):
+        raise ValueError(f"{word[:40]} is no number")
+    return value

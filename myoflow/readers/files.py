@@ -6,18 +6,18 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import attrs
 import numpy as np
 import numpy.typing as npt
 
 from myoflow.errors import InputError, did_you_mean
-from myoflow.formats.base import FORMATS, Format, Mark, Signals, find_format, guard
-from myoflow.readers.base import READERS, Item, Reader, Subject, bids_attributes, listed, sha256
+from myoflow.formats.base import FORMATS, Mark, Signals, find_format, format_of, guard
+from myoflow.readers.base import READERS, Item, Reader, Subject, bids_attributes, listed
 from myoflow.readers.source import ARCHIVES, File, Source, open_source
 from myoflow.readers.spans import spans
-from myoflow.recording import Events, Recording, Stream
+from myoflow.recording import Blocks, Events, RawArray, Recording, Stream
 from myoflow.typed import Mismatch, frozen
 
 if TYPE_CHECKING:
@@ -192,10 +192,11 @@ def _names(options: Options, match: re.Match[str], where: str) -> Names:
 
 
 def _recording(card: Card, options: Options, place: Names, files: tuple[File, ...]) -> Recording:
-    files = tuple(attrs.evolve(file, data=file.read()) for file in files)  # each is looked at more than once
+    fmt = format_of(files[0], options.format)
+    if fmt.head is None:
+        files = tuple(attrs.evolve(file, data=file.read()) for file in files)  # each is looked at more than once
     file, others = files[0], {other.name: other for other in files[1:]}
-    fmt: Format = FORMATS[options.format]() if options.format else find_format(file.name, file.read(), file.where)
-    signals = fmt.read(file, others, options.variable)
+    signals = fmt.read(file, others, options.variable, in_blocks=True)
     return recording_of(card, options, place, signals, files)
 
 
@@ -217,7 +218,7 @@ def recording_of(card: Card, options: Options, place: Names, signals: Signals, f
         subject=place.subject,
         session=place.session,
         run=place.run,
-        emg=np.ascontiguousarray(emg),
+        emg=emg if isinstance(emg, Blocks) else np.ascontiguousarray(emg),
         gain=gain.astype(np.float32),
         rate_hz=rate,
         channels=card.channels,
@@ -226,7 +227,7 @@ def recording_of(card: Card, options: Options, place: Names, signals: Signals, f
         timestamp_ms=_clock(where, block),
         streams=_streams(where, options, signals, rate, block),
         attrs=bids_attributes(card) | signals.attrs | options.attributes,
-        sources=tuple((PurePosixPath(file.name).name, sha256(file.read())) for file in files),
+        sources=tuple((PurePosixPath(file.name).name, file.sha256()) for file in files),
         repairs=tuple(notes),
     )
 
@@ -270,6 +271,7 @@ def _whole(where: str, block: Signals, rows: list[int], options: Options, notes:
     values: npt.NDArray[Any] = block.values[rows]
     if values.dtype.kind == "i":
         return values
+    values = np.asarray(values)
     bad = ~np.isfinite(values)
     if not bad.any():
         return values.astype(np.float32)
@@ -311,9 +313,16 @@ def _streams(where: str, options: Options, signals: Signals, rate: float, emg: S
             raise InputError(
                 f"{where}: stream {name}: its channels are in {listed(sorted(units))}; keep one unit a stream"
             )
-        table = values if plain else (values * block.gain[rows][:, None]).astype(np.float32)
+        table = values if plain else _physical(values, block.gain[rows])
         kept[name] = Stream(table, rate if block is emg else block.rate_hz or rate, units.pop(), channels)
     return kept
+
+
+def _physical(values: npt.NDArray[Any], gain: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
+    def scale(block: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return (block * gain[:, None]).astype(np.float32)
+
+    return cast(RawArray, values.each(scale, np.float32)) if isinstance(values, Blocks) else scale(values)
 
 
 def _events(
@@ -339,7 +348,7 @@ def _events(
         onset = round(mark.onset_s * rate)
         end = min(samples, max(onset + 1, round(stop * rate)))
         if 0 <= onset < end:
-            rows.append((onset, end - onset, ids(where, mark.name), 0))
+            rows.append((onset, end - onset, ids(where, mark.name), mark.repetition))
         else:
             outside += 1
     if outside:
@@ -366,7 +375,7 @@ def _column(where: str, signals: Signals, name: str, samples: int) -> npt.NDArra
     block, rows = pick(where, signals, (name,))
     if block.samples != samples:
         raise InputError(f"{where}: channel '{name}' is recorded at another rate than the EMG; it cannot label it")
-    values: npt.NDArray[np.float64] = block.physical()[rows[0]]
+    values: npt.NDArray[np.float64] = np.asarray(block.values[rows], np.float64)[0] * block.gain[rows]
     if not np.isfinite(values).all() or (np.abs(values) > 30_000).any():
         raise InputError(f"{where}: channel '{name}' holds values that cannot be labels")
     return values

@@ -29,7 +29,7 @@ def card_of_file(
     Raises:
         InputError: the file cannot be opened, or does not say its rate, or its channels are in different units.
     """
-    signals = open_file(file, like, variable)
+    signals = open_file(file, like, variable, in_blocks=True)
     names = channels or _emg(signals)
     block, rows = pick(str(file), signals, names)
     given = _hertz(rate)

@@ -7,13 +7,17 @@ for later, so that a small archive in any order is one pass, too.
 
 from __future__ import annotations
 
+import hashlib
+import io
 import lzma
 import os
+import struct
 import tarfile
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Self
 
 from attrs import evolve, field, frozen
 
@@ -22,7 +26,11 @@ from myoflow.errors import InputError
 ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz", ".tgz", ".txz", ".tar.bz2")
 _MOST_FILES = 1_000_000
 _KEPT_BYTES = 64 << 20  # of a tar's files that were passed over
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError)
+_BROKEN = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
+    # what the parsers let through from damaged headers; RuntimeError: encrypted, or an unknown compression
+    *(struct.error, ValueError, LookupError, ArithmeticError, RuntimeError, MemoryError),
+)
 
 
 @frozen
@@ -44,6 +52,28 @@ class File:
             return self.path.read_bytes()
         except OSError as error:
             raise InputError(f"{self.where} cannot be read: {error.strerror or error}") from error
+
+    def open(self) -> BinaryIO:
+        """The bytes as a stream, none read yet. Raises InputError when the file cannot be read."""
+        if self.data is not None or self.path is None:
+            return io.BytesIO(self.read())
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise InputError(f"{self.where} cannot be read: {error.strerror or error}") from error
+
+    def head(self, size: int) -> bytes:
+        """The first `size` bytes, or fewer."""
+        with self.open() as stream:
+            return stream.read(size)
+
+    def sha256(self) -> str:
+        """Of all bytes, which need not fit into memory."""
+        digest = hashlib.sha256()
+        with self.open() as stream:
+            while piece := stream.read(1 << 20):
+                digest.update(piece)
+        return digest.hexdigest()
 
 
 class Source(ABC):
@@ -100,8 +130,21 @@ class Zip(Source):
     def file(self, name: str) -> File:
         try:
             return File(name, f"{self.place}:{name}", data=self._zip.read(name))
-        except (*_BROKEN, RuntimeError, NotImplementedError) as error:  # encrypted; unknown compression
+        except _BROKEN as error:
             raise _broken(self.place, error, name) from error
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose damaged header is an error; tarfile itself takes it for the archive's end."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except tarfile.HeaderError as error:
+            if buf.count(0) == len(buf):  # the end
+                raise
+            raise tarfile.ReadError(f"a damaged header: {error}") from error
 
 
 class Tar(Source):
@@ -110,8 +153,11 @@ class Tar(Source):
     def __init__(self, place: Path) -> None:
         super().__init__(place)
         try:
-            with tarfile.open(place) as tar:
+            with tarfile.open(place, tarinfo=_Member) as tar:
                 names = [member.name for member in tar if member.isfile()]
+                rest = tar.fileobj
+                while rest is not None and rest.read(1 << 20):  # a compressed one ends with its checksum
+                    pass
         except _BROKEN as error:
             raise _broken(place, error) from error
         self.names = _checked(place, names)
@@ -127,7 +173,7 @@ class Tar(Source):
             return File(name, where, data=self._passed[name])
         try:
             if self._tar is None or self._rank[name] < self._next:
-                self._tar = tarfile.open(self.place)  # noqa: SIM115  it stays open between files
+                self._tar = tarfile.open(self.place, tarinfo=_Member)  # noqa: SIM115  it stays open between files
                 self._next = 0
             while (member := self._tar.next()) is not None:
                 if member.isfile() and member.name in self._rank:

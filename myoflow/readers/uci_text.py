@@ -182,7 +182,9 @@ def _lines(data: bytes, where: str, class_less: bool) -> tuple[list[str], bool]:
     if header != HEADER:
         missing = [name for name in HEADER if name not in header]
         what = f"there is no column {missing[0]}" if missing else "the columns are in another order or repeated"
-        raise InputError(f"{where}:1: {what}; expected {' '.join(HEADER)}, found {listed(header, 12)}")
+        raise InputError(
+            f"{where}:1: {what}; expected {' '.join(HEADER)}, found {listed([word[:40] for word in header], 12)}"
+        )
     if len(lines) == 1:
         raise InputError(f"{where}:1: there are no rows below the header")
     last = lines[-1].rstrip("\r\n").split("\t")
@@ -211,11 +213,11 @@ def _locate(lines: list[str], where: str) -> None:
             except ValueError:
                 good = False
             if not good:
-                raise InputError(f"{where}:{i}: {name} is '{word}', not a number")
+                raise InputError(f"{where}:{i}: {name} is '{word[:40]}', not a number")
 
 
 def _refuse(where: str, bad: npt.NDArray[np.bool_], lines: list[str], column: int, why: str) -> None:
     if bad.any():
         row = int(np.argmax(bad))
         word = lines[row + 1].strip("\r").split("\t")[column]
-        raise InputError(f"{where}:{row + 2}: {HEADER[column]} {word} {why}")
+        raise InputError(f"{where}:{row + 2}: {HEADER[column]} {word[:40]} {why}")

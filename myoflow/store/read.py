@@ -13,6 +13,7 @@ from myoflow.store import index, layout, write
 from myoflow.store.index import Row
 
 if TYPE_CHECKING:
+    import mne
     import xarray as xr
 
     from myoflow.recording import Events, Recording
@@ -106,6 +107,18 @@ class Store:
     def raw(self, identity: str) -> Recording:
         """The recording as the reader gave it, all streams loaded."""
         return layout.read_group(self.path / self.row(identity).id)
+
+    def to_mne(self, identity: str) -> mne.io.RawArray:
+        """The recording for MNE-Python: channels of type `emg` in volts, events as annotations.
+
+        Channels in other units than volts are `misc`, in those units. An uneven clock and other streams are left out.
+
+        Raises:
+            InputError: no such recording, or MNE is not installed.
+        """
+        from myoflow.store.mne_raw import raw_array
+
+        return raw_array(self.raw(identity))
 
     def windows(
         self,

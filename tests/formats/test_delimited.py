@@ -76,3 +76,8 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path, text, error):
 def test_an_empty_field_is_no_number(tmp_path):
     signals = opened(tmp_path, "a,b\n1,2\n3,\n5,6\n")
     assert np.isnan(signals.values[1, 1]) and np.isfinite(signals.values[0]).all()
+
+
+@pytest.mark.timeout(20)
+def test_a_word_of_a_million_digits_takes_no_time(tmp_path):
+    assert opened(tmp_path, "9" * (1 << 20) + "x,emg\n1,2\n3,4\n").channels[1] == "emg"

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import make_formats as make
 import numpy as np
 import pytest
+from make_recordings import tree
 
+from myoflow.card import Card
+from myoflow.conversion import convert
 from myoflow.errors import InputError
-from myoflow.formats import open_file
+from myoflow.formats import edf, open_file
+from myoflow.readers import READERS, open_source
+from myoflow.readers.single import card_of_file
+from myoflow.recording import Blocks
 
 real = pytest.mark.skipif(not make.ARCHIVES.is_dir(), reason="needs ../shared/data")
 
@@ -62,6 +70,61 @@ def test_a_recorder_that_was_switched_off_leaves_the_count_open(tmp_path):
     assert (
         open_file(put(tmp_path, "a.edf", make.edf(records=3).replace(b"3       0.06", b"-1      0.06"))).samples == 180
     )
+
+
+@pytest.mark.parametrize("width", [2, 3])
+@pytest.mark.parametrize("ranges", [(-100, 100, -100, 100), (-32768, 32767, -32767, 32768), (-3, 9.7, -32768, 32767)])
+def test_in_blocks_is_the_same_as_at_once(tmp_path, monkeypatch, width, ranges):
+    path = put(tmp_path, "a.edf" if width == 2 else "a.bdf", make.edf(width, ranges=ranges))
+    whole = open_file(path)
+    monkeypatch.setattr(edf, "_LONG", 0)
+    monkeypatch.setattr(edf, "_BLOCK", 300)  # a record or two
+    signals = open_file(path, in_blocks=True)
+    assert isinstance(whole.values, np.ndarray) and isinstance(signals.values, Blocks)
+    assert len(list(signals.values.blocks())) > 1
+    assert signals.values.dtype == whole.values.dtype and signals.values.size == whole.values.size
+    np.testing.assert_array_equal(np.asarray(signals.values), whole.values)
+    np.testing.assert_array_equal(np.asarray(signals.values[[1]]), whole.values[[1]])
+    np.testing.assert_array_equal(signals.gain, whole.gain)
+    assert signals.events == whole.events and signals.attrs == whole.attrs
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(InputError, match="became shorter while it was read"):
+        np.asarray(signals.values)
+
+
+def test_a_store_of_blocks_is_that_of_arrays(tmp_path, monkeypatch):
+    path = put(tmp_path, "a.edf", make.edf())
+    card = card_of_file(path)
+    convert(card, path, tmp_path / "whole.zarr")
+    monkeypatch.setattr(edf, "_LONG", 0)
+    monkeypatch.setattr(edf, "_BLOCK", 1)
+    convert(card, path, tmp_path / "blocks.zarr")
+    assert tree(tmp_path / "whole.zarr") == tree(tmp_path / "blocks.zarr")
+
+
+def test_chosen_channels_and_streams_in_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr(edf, "_LONG", 0)
+    monkeypatch.setattr(edf, "_BLOCK", 1)
+    path = put(tmp_path, "a.edf", make.edf())
+    options = {"pattern": "a.edf", "channels": ["EMG 2"], "streams": {"other": ["EMG 1"]}}
+    card = Card(name="c", title="c", reader="files", channels=("b",), rate=1000.0, labels=("x",), options=options)
+    (item,) = READERS["files"](card).recordings(open_source(tmp_path))
+    rec = item.read()
+    assert isinstance(rec.emg, Blocks) and isinstance(rec.streams["other"].values, Blocks)
+    assert rec.emg.shape == (1, 180) and rec.streams["other"].values.dtype == np.float32
+    np.testing.assert_array_equal(np.asarray(rec.emg), make.COUNTS[1:])
+    np.testing.assert_array_equal(np.asarray(rec.streams["other"].values), make.COUNTS[:1] * 0.5)
+    assert rec.sources == (("a.edf", hashlib.sha256(path.read_bytes()).hexdigest()),)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 7])
+def test_triggers_do_not_depend_on_the_cut(cut):
+    lines = np.array([0, 0, 3, 3, 0, 1, 2, 2, 0, 5])
+    found: list[tuple[int, int]] = []
+    for start in range(0, len(lines), cut):
+        edf._changes(found, lines[start : start + cut], start)
+    marks = [(m.onset_s, m.length_s, m.name) for m in edf._triggers(found, len(lines), 1.0)]
+    assert marks == [(2, 2, "3"), (5, 1, "1"), (6, 2, "2"), (9, 1, "5")]
 
 
 @real

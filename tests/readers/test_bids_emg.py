@@ -54,6 +54,11 @@ def test_tables_and_metadata_are_inherited(folder):
     [
         ("task-grip_emg.json", '{"SamplingFrequency": 2000}', r"is recorded at 1000 Hz, its JSON says 2000 Hz"),
         ("task-grip_emg.json", "{", r"emg\.json:1: is no JSON"),
+        ("task-grip_emg.json", '{"SamplingFrequency": NaN}', r"emg\.json: is no JSON: NaN is no number"),
+        ("task-grip_emg.json", '{"SamplingFrequency": 1e999}', r"emg\.json: is no JSON: 1e999 is no number"),
+        ("task-grip_emg.json", '{"SamplingFrequency": -1}', r"its JSON says that it is recorded at -1 Hz"),
+        ("task-grip_emg.json", "9" * 5000, r"emg\.json: is no JSON: Exceeds the limit"),
+        ("task-grip_emg.json", "[" * 100_000, r"emg\.json: is no JSON: maximum recursion depth"),
         ("task-grip_channels.tsv", "name\tunits\nleft\n", r"channels\.tsv:2: has 1 fields, expected 2"),
         ("task-grip_channels.tsv", "name\nleft\n", r"channels\.tsv: channel 'left' is not in .*\.edf"),
         (
@@ -64,6 +69,11 @@ def test_tables_and_metadata_are_inherited(folder):
         (
             "sub-01/ses-a/emg/sub-01_ses-a_task-grip_run-2_events.tsv",
             "onset\tduration\nx\t1\n",
+            r"events\.tsv:2: has no onset",
+        ),
+        (
+            "sub-01/ses-a/emg/sub-01_ses-a_task-grip_run-2_events.tsv",
+            "onset\tduration\ttrial_type\n1\tnan\tclose\n",
             r"events\.tsv:2: has no onset",
         ),
     ],

@@ -41,7 +41,7 @@ def test_reading_a_tar_in_order_is_one_pass(raw, tmp_path, monkeypatch):
     source = open_source(pack(raw, tmp_path / "a.tar.xz"))
     opened = []
     real = tarfile.open
-    monkeypatch.setattr(tarfile, "open", lambda place: opened.append(place) or real(place))
+    monkeypatch.setattr(tarfile, "open", lambda place, **more: opened.append(place) or real(place, **more))
     for name in source.names:
         source.file(name)
     assert len(opened) == 1
@@ -78,7 +78,7 @@ def test_small_files_of_a_tar_in_any_order_are_one_pass(raw, tmp_path, monkeypat
     source = open_source(pack(raw, tmp_path / "a.tar.xz"))
     opened = []
     real = tarfile.open
-    monkeypatch.setattr(tarfile, "open", lambda place: opened.append(place) or real(place))
+    monkeypatch.setattr(tarfile, "open", lambda place, **more: opened.append(place) or real(place, **more))
     for name in reversed(source.names):
         assert source.file(name).read() == (raw / name.removeprefix(f"{ROOT}/")).read_bytes()
     assert len(opened) == 1
@@ -109,6 +109,32 @@ def test_paths_that_leave_an_archive_are_refused(tmp_path, name, kind):
             info.size = 1
             out.addfile(info, io.BytesIO(b"x"))
     with pytest.raises(InputError, match="holds a path that leaves it"):
+        open_source(archive)
+
+
+def test_a_tar_with_a_damaged_header_does_not_end_there(raw, tmp_path):
+    archive = tmp_path / "a.tar"
+    with tarfile.open(archive, "w") as out:
+        out.add(raw, ROOT)
+    with tarfile.open(archive) as found:
+        at = found.getmembers()[-1].offset
+    data = bytearray(archive.read_bytes())
+    data[at] ^= 1
+    archive.write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.tar cannot be read: a damaged header: bad checksum"):
+        open_source(archive)
+    archive.write_bytes(data[: at + 100])
+    with pytest.raises(InputError, match=r"a\.tar cannot be read: a damaged header: truncated header"):
+        open_source(archive)
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "bz2"])
+def test_the_checksum_at_the_end_of_a_packed_tar_is_read(raw, tmp_path, kind):
+    archive = pack(raw, tmp_path / f"a.tar.{kind}")
+    data = bytearray(archive.read_bytes())
+    data[-6 if kind == "gz" else -5] ^= 1
+    archive.write_bytes(data)
+    with pytest.raises(InputError, match=rf"a\.tar\.{kind} cannot be read: "):
         open_source(archive)
 
 

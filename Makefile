@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-all lint clean
+.PHONY: demo test test-slow lint clean
 .DEFAULT_GOAL := demo
 
 $(STAMP): pyproject.toml
@@ -19,8 +19,8 @@ demo: $(STAMP)  ## the quickstart: simulate, store, train, evaluate, report
 test: $(STAMP)  ## the default tests, under 8 minutes on 2 cores
 	$(BIN)/python -m pytest -m 'not slow' -n 2
 
-test-all: $(STAMP)  ## every test, with coverage
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered
+test-slow: $(STAMP)  ## the others: killed conversions of real data, two processes training, README's own blocks
+	$(BIN)/python -m pytest -m slow -n 2
 
 lint: $(STAMP)
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -160,7 +160,12 @@ def _fields(stage: Any) -> str:
 
 
 def _words(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    """As YAML would say it, lists without brackets."""
+    if isinstance(value, list):
+        return " ".join(_words(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _leaks(recipe: Recipe, stages: Sequence[Any]) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ class Step:
     def rate(self) -> str:
         """How often an item of the output comes: `200 Hz` for samples, `4 /s` for windows."""
         if self.after.step_s is not None:
-            return f"{1 / self.after.step_s:g} /s"
+            return f"{1 / self.after.step_s:.3g} /s"
         return f"{self.after.rate_hz:g} Hz"
 
 

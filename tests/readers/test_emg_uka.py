@@ -115,7 +115,7 @@ def test_a_folder_of_archives_in_any_order_is_one_set_and_few_passes(raw, tmp_pa
     (place / "manual.pdf").write_bytes(b"%PDF")
     opened = []
     real = tarfile.open
-    monkeypatch.setattr(tarfile, "open", lambda where: opened.append(where) or real(where))
+    monkeypatch.setattr(tarfile, "open", lambda where, **more: opened.append(where) or real(where, **more))
     left, right = items(folder), items(place)
     assert [item.id for item in left] == [item.id for item in right]
     for a, b in zip(left, right, strict=True):

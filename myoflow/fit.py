@@ -41,7 +41,7 @@ def learned(plan: Plan, start: int) -> Segment | None:
     Raises:
         PlanError: learned stages with a host stage in between, or one that is fitted behind them.
     """
-    steps = [step for step in plan.steps[start:] if not step.stage.on_host() or _between(plan, step.index, start)]
+    steps = [step for step in plan.steps[start:] if not step.stage.on_host() or _between(plan, step.index)]
     if not steps:
         return None
     indices = [step.index for step in steps]
@@ -63,13 +63,13 @@ def learned(plan: Plan, start: int) -> Segment | None:
     )
 
 
-def _between(plan: Plan, index: int, start: int) -> bool:
+def _between(plan: Plan, index: int) -> bool:
     """Whether a stage with both forms (a reshape) is part of the network: a torch-only stage follows at once."""
     step = plan.steps[index]
     if not step.stage.on_torch() or index + 1 >= len(plan.steps):
         return False
     following = plan.steps[index + 1].stage
-    return not following.on_host() or _between(plan, index + 1, start)
+    return not following.on_host() or _between(plan, index + 1)
 
 
 def fit_signals(

@@ -76,6 +76,11 @@ class Run:
     def load(
         self, model: str | None = None, fold: int = 1, seed: int | None = None
     ) -> tuple[Parameters, weights.Header]:
+        """What a model has learned, with its file's header; `seed` is the recipe's first unless given.
+
+        Raises:
+            InputError: there is no such model, fold or seed.
+        """
         name = model or main_name(self.recipe)
         if name not in self.metrics["models"]:
             raise InputError(f"{self.folder} has no model '{name}'; it has {', '.join(self.metrics['models'])}")

@@ -81,6 +81,20 @@ def make_timeline(rate: float = 200.0) -> Timeline:
     )
 
 
+def make_plan() -> tuple[PlanRow, ...]:
+    return (
+        PlanRow("bandpass", "host", "channel 8, time …", "200 Hz", memory_bytes=2048, fields="low 20 Hz, high 90 Hz"),
+        PlanRow("notch", "host", "channel 8, time …", "200 Hz", memory_bytes=512),
+        PlanRow("window", "host", "channel 8, time 200", "200 Hz", delay_s=1.0),
+        PlanRow("patch", "torch", "channel 8, patch 10, feature 20", "200 Hz", delay_s=1.0, branch="tinymyo"),
+        PlanRow("tinymyo", "torch", "channel 8, patch 10, feature 192", "4 /s", 3_560_000, 301_000_000, 14_400_000, 1.0,
+                "tinymyo"),
+        PlanRow("classify", "torch", "label 6", "4 /s", 9_222, 9_216, 36_888, 1.0, "tinymyo"),
+        PlanRow("features", "host", "feature 40", "4 /s", delay_s=1.0, branch="lda"),
+        PlanRow("lda", "host", "label 6", "4 /s", 246, 240, 984, 1.0, "lda"),
+    )  # fmt: skip
+
+
 def make_summary() -> RunSummary:
     models = {"tinymyo": [make_predictions(2.6, s) for s in (0, 1, 2)], "lda": [make_predictions(1.9, 9)]}
     epochs = tuple(range(1, 41))
@@ -102,19 +116,6 @@ def make_summary() -> RunSummary:
             Example(emg(truth, 200, 40 + i), 200.0, LABELS[truth], decisions, f"sub-3{i + 1}/ses-01/run-1", 3.25 + i,
                     CHANNELS)
         )  # fmt: skip
-    shared = [
-        PlanRow("bandpass", "host", "channel 8, time …", "200 Hz", memory_bytes=2048, fields="low 20 Hz, high 90 Hz"),
-        PlanRow("notch", "host", "channel 8, time …", "200 Hz", memory_bytes=512),
-        PlanRow("window", "host", "channel 8, time 200", "200 Hz", delay_s=1.0),
-    ]
-    learned = [
-        PlanRow("patch", "torch", "channel 8, patch 10, feature 20", "200 Hz", delay_s=1.0, branch="tinymyo"),
-        PlanRow("tinymyo", "torch", "channel 8, patch 10, feature 192", "4 /s", 3_560_000, 301_000_000, 14_400_000, 1.0,
-                "tinymyo"),
-        PlanRow("classify", "torch", "label 6", "4 /s", 9_222, 9_216, 36_888, 1.0, "tinymyo"),
-        PlanRow("features", "host", "feature 40", "4 /s", delay_s=1.0, branch="lda"),
-        PlanRow("lda", "host", "label 6", "4 /s", 246, 240, 984, 1.0, "lda"),
-    ]  # fmt: skip
     return RunSummary(
         title="Hand gestures from a Myo armband",
         recipe="gestures_uci",
@@ -148,7 +149,7 @@ def make_summary() -> RunSummary:
             DataRow(split, units, 2 * len(units), 60 * len(units), dict.fromkeys(LABELS, 10 * len(units)))
             for split, units in (("train", tuple(f"{i:02d}" for i in range(1, 25))), ("test", SUBJECTS))
         ),
-        plan=(*shared, *learned),
+        plan=make_plan(),
         scores=summarise(models, main="tinymyo"),
         curves=tuple(curves),
         examples=tuple(examples),

@@ -157,7 +157,7 @@ def _train(
     import torch
 
     from myoflow import train
-    from myoflow.engines.torch import build
+    from myoflow.network import build
     from myoflow.tasks.base import TASKS
 
     transform = _Transform(plan, start, network.index, parameters)

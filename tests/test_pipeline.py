@@ -11,8 +11,8 @@ from scipy import signal
 
 import myoflow as mf
 from myoflow.engine import Parameters
-from myoflow.engines.torch import build
 from myoflow.errors import InputError, PlanError, RecipeError
+from myoflow.network import build
 from myoflow.pipeline import Pipeline
 from myoflow.spec import Spec
 

@@ -15,6 +15,7 @@ FLOORS = [
     ("document", "extend", "build", "split", "card", "backend", "recipe", "schema", "store", "readers", "formats"),
     (
         "stages",
+        "network",
         "engines",
         "pipeline",
         "prepare",

@@ -1,72 +1,13 @@
-"""The command line: one verb a function; heavy things are imported only inside a verb."""
+"""Verbs on datasets and stores: convert, new, fetch, info, export-bids."""
 
 from __future__ import annotations
 
-import io
-import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-app = typer.Typer(
-    name="myoflow",
-    help="Surface EMG from raw files to a running decoder, from one YAML recipe.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-
-RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name or path.")]
-Overrides = Annotated[Optional[list[str]], typer.Argument(help="Changes such as train.lr=1e-3.")]  # noqa: UP045
-Backend = Annotated[Optional[str], typer.Option(help="Where all stages that can shall run.")]  # noqa: UP045
-StoreArg = Annotated[Path, typer.Argument(metavar="STORE", help="A store's folder, such as data/uci_emg.zarr.")]
-
-
-@app.command()
-def run(
-    recipe: Annotated[Optional[str], typer.Argument(help="A recipe's name or path.")] = None,  # noqa: UP045
-    overrides: Overrides = None,
-    backend: Backend = None,
-    out: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="The run's folder; default runs/<recipe>/<time>."),
-    ] = None,
-    resume: Annotated[
-        Optional[Path],  # noqa: UP045
-        typer.Option(help="Continue a run that was stopped, from its folder."),
-    ] = None,
-) -> None:
-    """Run a recipe: prepare, train, evaluate, report."""
-    from myoflow.errors import InputError
-    from myoflow.progress import Bars
-    from myoflow.run import resume_run, run_recipe
-
-    if (recipe is None) == (resume is None):
-        raise InputError("give a recipe to run, or --resume RUN, not both")
-    if resume is not None:
-        if overrides or backend or out:
-            raise InputError("--resume takes the run's own recipe; overrides, --backend and --out do not go with it")
-        done = resume_run(resume, progress=Bars())
-    else:
-        from myoflow.recipe import load
-
-        assert recipe is not None
-        done = run_recipe(load(recipe, overrides or ()), backend=backend, out=out, progress=Bars())
-    from myoflow import tables
-
-    tables.scores(done)
-
-
-@app.command()
-def check(recipe: RecipeArg, overrides: Overrides = None, backend: Backend = None) -> None:
-    """Plan a recipe and print the plan, without opening data or training."""
-    from myoflow import tables
-    from myoflow.models import plan_recipe
-    from myoflow.recipe import load
-
-    loaded = load(recipe, overrides or ())
-    tables.plans(loaded, plan_recipe(loaded, backend))
+from myoflow.cli.app import StoreArg, app
 
 
 @app.command()
@@ -176,73 +117,3 @@ def export_bids(
     from myoflow.store import open_store
 
     typer.echo(str(bids.export_bids(open_store(store), folder, bids.fields(fields or ()), Bars())))
-
-
-@app.command("list")
-def list_(what: Annotated[str, typer.Argument(help="stages, datasets, formats, backends or recipes.")]) -> None:
-    """List what there is."""
-    from myoflow import tables
-
-    tables.listing(what)
-
-
-@app.command()
-def show(name: Annotated[str, typer.Argument(help="A stage, dataset, backend or recipe.")]) -> None:
-    """Show one stage (fields, units, defaults, backends), dataset card, backend or recipe."""
-    from myoflow import tables
-
-    tables.show(name)
-
-
-@app.command()
-def cp(
-    recipe: RecipeArg,
-    to: Annotated[Optional[Path], typer.Argument(help="Where; default ./recipes/<name>.yaml.")] = None,  # noqa: UP045
-) -> None:
-    """Copy a shipped recipe to edit it."""
-    import shutil
-
-    from myoflow.errors import InputError
-    from myoflow.library import find
-
-    source = find("recipes", recipe)
-    target = to or Path("recipes") / source.name
-    if target.is_dir():
-        target = target / source.name
-    if target.exists():
-        raise InputError(f"{target} exists already; give another name")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-    typer.echo(f"{target}: edit it, then run `myoflow run {target}`")
-
-
-@app.command()
-def schema() -> None:
-    """Print the JSON Schema of recipes, for completion in editors."""
-    import json
-
-    from myoflow.schema import recipe_schema
-
-    typer.echo(json.dumps(recipe_schema(), indent=2))
-
-
-def main() -> None:
-    """Entry point: errors of the user end in one line each and exit code 2, failures in 1."""
-    from myoflow.errors import MyoflowError
-
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without our characters gets question marks
-    try:
-        app()
-    except MyoflowError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        print(f"{place}{error.strerror or error}", file=sys.stderr)
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

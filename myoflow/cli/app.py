@@ -1,0 +1,21 @@
+"""The application that every verb joins, and the arguments that several of them take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+app = typer.Typer(
+    name="myoflow",
+    help="Surface EMG from raw files to a running decoder, from one YAML recipe.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name or path.")]
+Overrides = Annotated[Optional[list[str]], typer.Argument(help="Changes such as train.lr=1e-3.")]  # noqa: UP045
+Backend = Annotated[Optional[str], typer.Option(help="Where all stages that can shall run.")]  # noqa: UP045
+StoreArg = Annotated[Path, typer.Argument(metavar="STORE", help="A store's folder, such as data/uci_emg.zarr.")]

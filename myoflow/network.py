@@ -1,0 +1,55 @@
+"""Network: the torch modules of a segment as one, with fresh or trained weights."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from myoflow.errors import InputError, MyoflowError
+
+if TYPE_CHECKING:
+    import torch
+
+    from myoflow.engine import Segment
+
+
+def build(segment: Segment) -> torch.nn.Sequential:
+    """The segment's modules with fresh weights, named by their stages (`tinymyo`, `classify`, `patch_2`)."""
+    import torch
+
+    modules: OrderedDict[str, torch.nn.Module] = OrderedDict()
+    for stage, spec in zip(segment.stages, segment.specs, strict=True):
+        name, count = stage.name, 2
+        while name in modules:
+            name, count = f"{stage.name}_{count}", count + 1
+        modules[name] = stage.module(spec)
+    return torch.nn.Sequential(modules)
+
+
+def load(module: torch.nn.Module, weights: Mapping[str, Any]) -> None:
+    """Copy weights into a module; every tensor of the module must be there.
+
+    Raises:
+        InputError: no weights at all (the pipeline is untrained).
+        MyoflowError: some are missing or have another shape.
+    """
+    import torch
+
+    wanted = module.state_dict()
+    if wanted and not weights:
+        raise InputError(
+            "this pipeline has learned stages without weights; run the recipe first, then use mf.load_run(RUN)"
+        )
+    missing = sorted(set(wanted) - set(weights))
+    if missing:
+        raise MyoflowError(f"the weights lack {len(missing)} tensors, the first is '{missing[0]}'")
+    chosen = {}
+    for name, tensor in wanted.items():
+        given = torch.as_tensor(np.asarray(weights[name]))
+        if given.shape != tensor.shape:
+            raise MyoflowError(f"'{name}' has shape {tuple(given.shape)}, the pipeline needs {tuple(tensor.shape)}")
+        chosen[name] = given
+    module.load_state_dict(chosen)

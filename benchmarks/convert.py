@@ -1,6 +1,6 @@
 """Conversion of EDF: peak memory, speed beside MNE, and what a second process brings.
 
-    python benchmarks/convert.py [--minutes 60] [--files 24] [--repeats 2] [--reader NAME] [--folder DIR]
+    python benchmarks/convert.py [--minutes 60] [--files 72] [--repeats 2] [--reader NAME] [--folder DIR]
 
 One file of 16 channels at 2 kHz (int16, made here) goes into a store, and through MNE: read, save as FIF, once loaded
 whole and once in MNE's own blocks. Each runs in a process of its own, they take turns, and the least counts;
@@ -158,10 +158,11 @@ def one(what: str, raw: Path, out: Path, jobs: int, reader: str | None) -> None:
         import zarr  # noqa: F401 - as MNE's, its import is not in the time
 
         from myoflow.conversion import convert
+        from myoflow.parallel import Workers
 
         card = card_for(reader)
         wall, cpu = time.perf_counter(), time.process_time()
-        convert(card, raw, out, jobs=jobs)
+        convert(card, raw, out, workers=Workers(jobs=jobs))
     else:
         import mne
 
@@ -194,7 +195,7 @@ def least(results: list[dict[str, float]]) -> dict[str, float]:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--minutes", type=float, default=60)
-    options.add_argument("--files", type=int, default=24)
+    options.add_argument("--files", type=int, default=72)
     options.add_argument("--repeats", type=int, default=2)
     options.add_argument("--reader", default=None)
     options.add_argument("--folder", type=Path, default=None, help="where the files go; default a temporary folder")

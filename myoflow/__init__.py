@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from myoflow.errors import InputError, MyoflowError, PlanError, RecipeError
+    from myoflow.parallel import Workers
     from myoflow.pipeline import Pipeline
     from myoflow.recipe import load_recipe
     from myoflow.run import load_run
@@ -32,6 +33,7 @@ _PLACES = {
     "RecipeError": "errors",
     "Pipeline": "pipeline",
     "Spec": "spec",
+    "Workers": "parallel",
     "convert": "source:convert_dataset",
     "load_recipe": "recipe",
     "load_run": "run",
@@ -45,6 +47,7 @@ __all__ = [
     "PlanError",
     "RecipeError",
     "Spec",
+    "Workers",
     "convert",
     "load_recipe",
     "load_run",

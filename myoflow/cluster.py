@@ -1,68 +1,116 @@
-"""Cluster: conversion by the workers of a dask scheduler, on one machine or many.
+"""Cluster: recordings worked on by the workers of a dask scheduler, on one machine or many.
 
-Workers write recordings aside in the store's own folder, which all must see; the process that called renames and keeps
-the index, as with `--jobs`. A worker that dies takes nothing along: dask gives its recordings to others, and what it
-had half written aside is removed at the end.
+What they write goes aside, into a folder that all must see; the process that called renames and keeps the index, as
+with `--jobs`. A worker that dies takes nothing along: dask gives its recordings to others.
 """
 
 from __future__ import annotations
 
+import shutil
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from myoflow.errors import InputError, MyoflowError
-from myoflow.store.write import ASIDE, Staged, stage
-
-if TYPE_CHECKING:
-    from myoflow.progress import Advance
-    from myoflow.readers.base import Item
-    from myoflow.recording import Recording
-    from myoflow.store.layout import Origin
-    from myoflow.store.write import Writer
 
 PATIENCE_S = 60.0  # without a single worker, before giving up
+QUEUE_S = 3600.0  # the same for a batch system, where jobs wait their turn
 _ANSWER_S = 10.0
 _LOOK_S = 1.0
+_SLURM = "slurm"
+
+T = TypeVar("T")
 
 
-def convert_on(address: str, writer: Writer, todo: list[Item], origin: Origin, advance: Advance) -> None:
-    """Convert `todo` by the workers of the scheduler at `address` and commit what they give.
+def each_on(address: str, tasks: Iterable[tuple[str, Callable[[], Callable[[], T]]]], whole: str) -> Iterator[T]:
+    """Results of `tasks` as they are done by the workers of the scheduler at `address`; see `parallel.Workers`.
 
     Raises:
-        InputError: dask is not installed, no scheduler answers, a worker does not see the store, or wrong raw files.
+        InputError: dask is not installed, no scheduler answers, or what a job raises.
         MyoflowError: the cluster went away, or a recording killed every worker that tried it.
     """
-    client = _client(address)
-    running: dict[Any, str] = {}
-    queue = iter(todo)
+    with _scheduler(address) as (place, patience):
+        client = _client(place)
+        running: dict[Any, tuple[str, Callable[[], T]]] = {}  # a job keeps the files alive that it reads
+        queue = iter(tasks)
+        try:
+            seen = time.monotonic()
+            while True:
+                threads = sum(client.nthreads().values())
+                # two per thread: enough to keep them busy, few enough to hold in memory
+                while len(running) < 2 * max(1, threads) and (task := next(queue, None)) is not None:
+                    job = task[1]()
+                    running[client.submit(job, pure=False, retries=0)] = (task[0], job)
+                if not running:
+                    return
+                for future in _finished(client, list(running)):
+                    yield _result(future, running.pop(future)[0], whole)
+                now = time.monotonic()
+                seen = now if threads else seen
+                if now - seen > patience:
+                    raise MyoflowError(
+                        f"the cluster at {place} has had no worker for {patience:g} s; start one with "
+                        f"`dask worker {place}`. {whole}"
+                    )
+        except (OSError, TimeoutError) as error:
+            if client.status == "running":
+                raise
+            raise MyoflowError(f"the cluster at {place} went away; {whole}") from error
+        finally:
+            _settle(client, list(running))
+
+
+@contextmanager
+def _scheduler(address: str) -> Iterator[tuple[str, float]]:
+    """Address of the scheduler, and how long to wait for a worker; one for SLURM is started here and ended."""
+    name, _, text = address.partition(":")
+    if name != _SLURM:
+        yield address, PATIENCE_S
+        return
+    options = slurm_options(text)
+    jobs = options.pop("jobs")
+    made = slurm_cluster(options)
+    if shutil.which("sbatch") is None:
+        made.close()
+        raise InputError("--cluster slurm submits jobs with sbatch, which this machine does not have; log in to one")
     try:
-        seen = time.monotonic()
-        while True:
-            threads = sum(client.nthreads().values())
-            # two per thread: enough to keep them busy, few enough to hold in memory
-            while len(running) < 2 * max(1, threads) and (item := next(queue, None)) is not None:
-                future = client.submit(_work, writer.path, item.load(), origin, pure=False, retries=0)
-                running[future] = item.id
-            if not running:
-                return
-            for future in _finished(client, list(running)):
-                writer.commit(_result(future, running.pop(future)))
-                advance(1)
-            now = time.monotonic()
-            seen = now if threads else seen
-            if now - seen > PATIENCE_S:
-                raise MyoflowError(
-                    f"the cluster at {address} has had no worker for {PATIENCE_S:g} s; start one with "
-                    f"`dask worker {address}`. {writer.path} is whole, the same command continues"
-                )
-    except (OSError, TimeoutError) as error:
-        if client.status == "running":
-            raise
-        raise _gone(address, writer.path) from error
+        made.scale(jobs=jobs)
+        yield made.scheduler_address, QUEUE_S
     finally:
-        _settle(client, list(running))
+        made.close()
+
+
+def slurm_options(text: str) -> dict[str, Any]:
+    """`jobs=4,cores=2,memory=8GB,queue=short,walltime=02:00:00` as what dask-jobqueue's SLURMCluster takes.
+
+    `jobs` is how many are submitted; defaults are one job of one core, 4 GB and an hour.
+
+    Raises:
+        InputError: not KEY=VALUE, or a key that is not one of these.
+    """
+    known = {"jobs": int, "cores": int, "memory": str, "queue": str, "account": str, "walltime": str}
+    options: dict[str, Any] = {"jobs": 1, "cores": 1, "memory": "4GB", "walltime": "01:00:00"}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = part.partition("=")
+        if not equals or key not in known:
+            raise InputError(f"--cluster slurm: '{part}' is not one of {', '.join(f'{key}=' for key in known)}")
+        try:
+            options[key] = known[key](value)
+        except ValueError:
+            raise InputError(f"--cluster slurm: {key} takes a whole number, got '{value}'") from None
+        if key in ("jobs", "cores") and options[key] < 1:
+            raise InputError(f"--cluster slurm: {key} must be at least 1, got {value}")
+    return options
+
+
+def slurm_cluster(options: dict[str, Any]) -> Any:
+    """A scheduler on this machine that submits its workers as SLURM jobs; `job_script()` shows what it submits."""
+    try:
+        from dask_jobqueue.slurm import SLURMCluster
+    except ImportError as error:
+        raise InputError("--cluster slurm needs dask-jobqueue: pip install 'myoflow[slurm]'") from error
+    return SLURMCluster(processes=options["cores"], **options)
 
 
 def _client(address: str) -> Any:
@@ -90,24 +138,17 @@ def _finished(client: Any, futures: list[Any]) -> list[Any]:
         return []
 
 
-def _result(future: Any, identity: str) -> Staged:
+def _result(future: Any, identity: str, whole: str) -> Any:
     from concurrent.futures import CancelledError
 
     from distributed import KilledWorker
 
     try:
-        staged: Staged = future.result()
-        return staged
+        return future.result()
     except KilledWorker as error:
-        raise MyoflowError(
-            f"{identity}: every worker that read it died (out of memory?). What is in the store is whole, "
-            "the same command continues"
-        ) from error
+        raise MyoflowError(f"{identity}: every worker that read it died (out of memory?). {whole}") from error
     except CancelledError as error:
-        raise MyoflowError(
-            f"{identity}: the cluster dropped it; is its scheduler still there? What is in the store is whole, "
-            "the same command continues"
-        ) from error
+        raise MyoflowError(f"{identity}: the cluster dropped it; is its scheduler still there? {whole}") from error
 
 
 def _settle(client: Any, running: list[Any]) -> None:
@@ -122,19 +163,3 @@ def _settle(client: Any, running: list[Any]) -> None:
         pass
     finally:
         client.close(timeout=_ANSWER_S)
-
-
-def _gone(address: str, store: Path) -> MyoflowError:
-    return MyoflowError(f"the cluster at {address} went away; {store} is whole, the same command continues")
-
-
-def _work(store: Path, job: Callable[[], Recording], origin: Origin) -> Staged:
-    """What a worker does."""
-    if not (store / ASIDE).is_dir():
-        import socket
-
-        raise InputError(
-            f"the worker on {socket.gethostname()} does not see {store}; a cluster needs a folder that all "
-            "its machines share, under one path"
-        )
-    return stage(store, job(), origin)

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import connection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +13,8 @@ import attrs
 from attrs import frozen
 
 from myoflow.errors import InputError, MyoflowError
-from myoflow.progress import Advance, Progress
+from myoflow.parallel import Workers
+from myoflow.progress import Progress
 from myoflow.readers.base import READERS, Item, Reader, listed
 from myoflow.recording import Recording
 from myoflow.split import unit_key, units_of
@@ -69,19 +64,17 @@ def convert(
     card: Card,
     raw: Path | str | None,
     store: Path | str,
-    jobs: int = 1,
     subjects: str | Iterable[int | str] | None = None,
     progress: Progress | None = None,
-    cluster: str | None = None,
+    workers: Workers | None = None,
 ) -> Summary:
     """Read every recording of a dataset and add it to the store, which is made if it is not there.
 
     `raw` is the folder or archive as downloaded, None for simulated sets. `subjects` chooses some: `"1..6"`, `"1,4,7"`
-    or a sequence of such items. With `jobs` above 1, recordings are read in that many processes (a script that calls
-    this needs the usual `if __name__ == "__main__":`); with `cluster`, the address of a dask scheduler
-    (`tcp://HOST:8786`), by its workers, which must see `raw` and `store` under the same paths. Recordings that the
-    store has are not read again. After an error, or a kill, the store holds whole recordings only and the same call
-    continues.
+    or a sequence of such items. `workers` says who does it: cores of this machine (by default one; with more, a script
+    that calls this needs the usual `if __name__ == "__main__":`), or a cluster's, which must see `raw` and `store`
+    under the same paths. Recordings that the store has are not read again. After an error, or a kill, the store holds
+    whole recordings only and the same call continues.
 
     Raises:
         InputError: wrong raw files (file and line are named), an unknown subject, a store that is something else, or no
@@ -89,9 +82,8 @@ def convert(
         MyoflowError: the disk failed, or a worker died.
     """
     store, raw = Path(store), None if raw is None else Path(raw)
-    if cluster is not None:
-        if jobs > 1:
-            raise InputError("--jobs is for this machine, --cluster for others; give one of them")
+    workers = workers or Workers(jobs=1)
+    if workers.cluster is not None:
         store, raw = store.absolute(), None if raw is None else raw.absolute()
     reader = READERS[card.reader](card)
     items, found = _items(card, reader, raw, subjects)
@@ -103,17 +95,15 @@ def convert(
     with _disk(store), Writer(store, root_attributes(card), digest) as writer:
         todo = [item for item in items if item.id not in writer]
         todo.sort(key=_rank(items))
-        with (progress or Progress()).phase(f"Converting {card.name}", len(todo)) as advance:
-            if cluster is not None and todo:
-                from myoflow.cluster import convert_on
-
-                convert_on(cluster, writer, todo, origin, advance)
-            elif min(jobs, len(todo)) > 1:
-                _parallel(writer, todo, origin, min(jobs, len(todo)), advance)
-            else:
-                for item in todo:
-                    writer.add(item.read(), origin)
-                    advance(1)
+        whole = f"{store} is whole, the same command continues"
+        tasks = ((item.id, partial(_job, item, writer.path, origin)) for item in todo)
+        with (
+            _cores(workers, len(todo)),
+            (progress or Progress()).phase(f"Converting {card.name}", len(todo)) as advance,
+        ):
+            for staged in workers.each(tasks, whole):
+                writer.commit(staged)
+                advance(1)
     return _summary(card, open_store(store), items, len(todo), found)
 
 
@@ -215,6 +205,20 @@ def _summary(card: Card, store: Store, items: list[Item], written: int, missing:
     )
 
 
+def _job(item: Item, store: Path, origin: Origin) -> Callable[[], Staged]:
+    return partial(_staged, store, item.load(), origin)
+
+
+@contextmanager
+def _cores(workers: Workers, recordings: int) -> Iterator[None]:
+    """One recording at a time may use all cores that were asked for; several at a time use one each."""
+    import zarr
+
+    alone = workers.jobs if recordings == 1 else 1
+    with zarr.config.set({"async.concurrency": alone}):
+        yield
+
+
 @contextmanager
 def _disk(store: Path) -> Iterator[None]:
     try:
@@ -226,44 +230,13 @@ def _disk(store: Path) -> Iterator[None]:
         ) from error
 
 
-def _parallel(writer: Writer, todo: list[Item], origin: Origin, jobs: int, advance: Advance) -> None:
-    """Workers parse and write aside; this process reads archives, renames and keeps the index."""
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _start_worker)
-    running: set[Future[Staged]] = set()
-    queue = iter(todo)
-    try:
-        while True:
-            # two per worker: enough to keep them busy, few enough to hold in memory
-            while len(running) < 2 * jobs and (item := next(queue, None)) is not None:
-                running.add(pool.submit(_work, writer.path, item.load(), origin))
-            if not running:
-                break
-            finished, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in finished:
-                writer.commit(future.result())
-                advance(1)
-    except BrokenProcessPool as error:
-        raise MyoflowError(
-            f"a worker process died (out of memory?); use fewer --jobs. {writer.path} is whole, "
-            "the same command continues"
-        ) from error
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+def _staged(store: Path, job: Callable[[], Recording], origin: Origin) -> Staged:
+    """What a worker does: the recording written aside."""
+    if not (store / ASIDE).is_dir():
+        import socket
 
-
-def _work(store: Path, job: Callable[[], Recording], origin: Origin) -> Staged:
+        raise InputError(
+            f"the worker on {socket.gethostname()} does not see {store}; a cluster needs a folder that all "
+            "its machines share, under one path"
+        )
     return stage(store, job(), origin)
-
-
-def _start_worker() -> None:
-    """Ctrl-C is the parent's to answer; a worker whose parent is gone goes too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        sentinel = parent.sentinel
-        threading.Thread(target=_follow, args=(sentinel,), daemon=True).start()
-
-
-def _follow(sentinel: int) -> None:
-    connection.wait([sentinel])
-    os._exit(1)

@@ -28,6 +28,7 @@ from myoflow.split import Fold
 from myoflow.store.windows import Windows
 
 if TYPE_CHECKING:
+    from myoflow.parallel import Workers
     from myoflow.recipe import Recipe
     from myoflow.stages.window import Window
     from myoflow.store import Store
@@ -41,10 +42,11 @@ class Experiment:
     Each model of each fold and seed leaves weights and predictions in the folder and is skipped where they are there.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, progress: Progress) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, progress: Progress, workers: Workers | None = None) -> None:
         self.recipe = recipe
         self.folder = folder
         self.progress = progress
+        self.workers = workers
         self.timing: dict[str, float] = read_json(folder / "timing.json", {})
         self.counts: list[dict[str, Any]] = []
         self.main = main_name(recipe)
@@ -53,7 +55,7 @@ class Experiment:
     def run(self) -> dict[str, Any]:
         """All phases; gives the metrics."""
         with self._timed("open data"):
-            self.store: Store = locate_store(self.recipe.data, self.progress)
+            self.store: Store = locate_store(self.recipe.data, self.progress, self.workers)
             spec = input_spec(self.store, self.recipe.data, labels_of(self.recipe.data))
             self.plans = plan_recipe(self.recipe, spec=spec)
             self._same_data()
@@ -94,7 +96,7 @@ class Experiment:
         if by == "repetition":
             found = {int(r) for row in self.store.rows for r in np.unique(self.store.events(row.id).repetition)}
             return [str(repetition) for repetition in sorted(found)]
-        return sorted({str(getattr(row, by)) for row in self.store.rows})
+        return sorted({str(getattr(row, by)) for row in self.store.rows} - {""})
 
     def _folder(self, name: str, number: int, seed: int) -> Path:
         return self.folder / f"fold-{number}" / name / f"seed-{seed}"
@@ -131,7 +133,9 @@ class Experiment:
         name = key(store, data, plan, stop, parameters)
         if name not in self._prepared:
             with self._timed("prepare signals"):
-                found = signals(store, data, plan, stop, parameters, cache=cache, progress=self.progress)
+                found = signals(
+                    store, data, plan, stop, parameters, cache=cache, progress=self.progress, workers=self.workers
+                )
             self._prepared = {name: found}  # models of one fold share it; memory-mapped, so it costs next to nothing
         return self._prepared[name]
 

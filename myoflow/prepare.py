@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from attrs import frozen
 from myoflow.engine import Parameters
 from myoflow.errors import InputError, PlanError
 from myoflow.files import beside
+from myoflow.parallel import Workers
 from myoflow.pipeline import Plan, compile_steps
 from myoflow.progress import Progress
 from myoflow.recording import Events, Recording
@@ -39,6 +39,7 @@ class Signal:
     id: str
     subject: str
     session: str
+    subset: str
     values: Array
     onset: npt.NDArray[np.int64]
     length: npt.NDArray[np.int64]
@@ -84,41 +85,47 @@ def signals(
     cache: Path,
     progress: Progress,
     subjects: Sequence[str] | None = None,
+    workers: Workers | None = None,
 ) -> list[Signal]:
     """Recordings through the signal stages `plan.steps[:stop]`, each computed once and kept under `cache`.
 
-    Recordings are done in parallel threads (kernels release the GIL) and read back memory-mapped, so that
-    memory does not grow with the dataset.
+    They are done by `workers`, here in threads (kernels release the GIL), and read back memory-mapped, so that memory
+    does not grow with the dataset. A cluster's workers must see the store and `cache` under the same paths.
     """
     rows = [row for row in store.rows if subjects is None or row.subject in subjects]
-    folder = cache / "signals" / key(store, data, plan, stop, parameters)
+    folder = (cache / "signals" / key(store, data, plan, stop, parameters)).absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    labels = plan.input.labels
+    paths = {row.id: folder / (row.id.replace("/", "_") + ".npy") for row in rows}
+    missing = [row for row in rows if _cached(paths[row.id]) is None]
+    if missing:
+        job = partial(_filter, store.path.absolute(), data, plan, stop, parameters)
+        tasks = [(row.id, partial(partial, job, row.id, paths[row.id])) for row in missing]
+        with progress.phase("Filtering recordings", len(tasks)) as advance:
+            for _ in (workers or Workers()).each(tasks, "The same command continues.", compiled=True):
+                advance(1)
+    found = []
+    for row in rows:
+        values, events = np.load(paths[row.id], mmap_mode="r"), read(store, row, data).events
+        found.append(_signal(row, values, events, plan.input.labels, plan, stop))
+    return found
 
-    def path(row: Row) -> Path:
-        return folder / (row.id.replace("/", "_") + ".npy")
 
-    def one(row: Row) -> Signal:
-        recording = read(store, row, data)
-        values = _cached(path(row))
-        if values is None:
-            emg = (recording.emg * recording.gain[:, None]).astype(np.float32)
-            out = compile_steps(plan, parameters, 0, stop).whole(emg) if stop else emg
-            with beside(path(row)) as part:
-                np.save(part, np.ascontiguousarray(out))
-            values = np.load(path(row), mmap_mode="r")
-        return _signal(row, values, recording.events, labels, plan, stop)
+def _filter(path: Path, data: Data, plan: Plan, stop: int, parameters: Parameters, identity: str, target: Path) -> None:
+    """One recording through the signal stages, kept at `target`; what a worker does."""
+    store = _opened(path, (path / "index.json").stat().st_mtime_ns)
+    recording = read(store, store.row(identity), data)
+    emg = (recording.emg * recording.gain[:, None]).astype(np.float32)
+    out = compile_steps(plan, parameters, 0, stop).whole(emg) if stop else emg
+    with beside(target) as part:
+        np.save(part, np.ascontiguousarray(out))
 
-    fresh = sum(not path(row).exists() for row in rows)
-    with (
-        progress.phase("Filtering recordings", len(rows)) if fresh else Progress().phase("") as advance,
-        ThreadPoolExecutor(max_workers=max(1, min(4, os.cpu_count() or 1))) as pool,
-    ):
-        done = []
-        for signal in pool.map(one, rows):
-            done.append(signal)
-            advance(1)
-    return done
+
+@lru_cache(maxsize=2)
+def _opened(path: Path, changed: int) -> Store:
+    """A store, opened once by each worker."""
+    from myoflow.store import open_store
+
+    return open_store(path)
 
 
 def _cached(path: Path) -> Array | None:
@@ -141,7 +148,9 @@ def _signal(row: Row, values: Array, events: Events, labels: tuple[str, ...], pl
         end = np.floor((onset + length) * scale).astype(np.int64)
         onset = np.ceil(onset * scale).astype(np.int64)
         length = end - onset
-    return Signal(row.id, row.subject, row.session, values, onset, length, label[keep], events.repetition[keep])
+    return Signal(
+        row.id, row.subject, row.session, row.subset, values, onset, length, label[keep], events.repetition[keep]
+    )
 
 
 def cut(prepared: Sequence[Signal], stage: Window, spec: Spec, *, training: bool) -> Windows:
@@ -176,6 +185,7 @@ def cut(prepared: Sequence[Signal], stage: Window, spec: Spec, *, training: bool
         ids=tuple(signal.id for signal in prepared),
         subjects=tuple(signal.subject for signal in prepared),
         sessions=tuple(signal.session for signal in prepared),
+        subsets=tuple(signal.subset for signal in prepared),
         length=length,
         recording=recording[order].astype(np.int32),
         start=start[order],

@@ -15,7 +15,7 @@ from myoflow import library
 from myoflow.build import BAD, Builder, Placed
 from myoflow.card import load_card
 from myoflow.document import Document, Trail, emit, parse, problem
-from myoflow.errors import PlanError, RecipeError, did_you_mean
+from myoflow.errors import InputError, PlanError, RecipeError, did_you_mean
 from myoflow.extend import REMOVED, inherit, override
 from myoflow.split import Split
 from myoflow.stage import Stage
@@ -38,7 +38,8 @@ def _all(*limits: Any, null: bool = False) -> Any:
 class Data:
     """What a recipe learns from.
 
-    `dataset` names a card of the library, `store` a folder of its own (default: beside the other stores). `labels`
+    `dataset` names a card of the library, `store` a folder of its own (default: beside the other stores). `split` may
+    be the name of one of the card's splits. `labels`
     keeps only these classes, in this order; default all of the card but its unmarked one. `regularise` puts a
     recording with uneven time stamps on an even grid of that rate by holding values. `splice` drops unlabelled
     samples before any stage, as some published scripts do; filters then ring at every seam.
@@ -324,7 +325,9 @@ class _Sections:
         if "data" not in top:
             self._needs("data", "a section: which dataset, and how it is split")
             return None
-        section = top["data"]
+        section = self._split_by_name(top["data"])
+        if section is None:
+            return None
         data = self.builder.section(Data, section, ("data",), "data")
         if not isinstance(section, Mapping) or not isinstance(section.get("dataset"), str):
             return data
@@ -332,6 +335,27 @@ class _Sections:
         if named is not BAD and data is not None and data.labels is not None:
             self._labels(data)
         return data
+
+    def _split_by_name(self, section: Any) -> Any:
+        """The section with a split of the dataset's card in the place of its name; None when there is none."""
+        if not isinstance(section, Mapping) or not isinstance(name := section.get("split"), str):
+            return section
+        place = ("data", "split")
+        try:
+            splits = load_card(str(section.get("dataset"))).splits
+        except RecipeError as error:
+            self.builder.problems += error.problems  # what is wrong stands in the card
+            return None
+        except InputError:
+            splits = {}
+            self.builder.named("datasets", section.get("dataset"), ("data", "dataset"), "data.dataset")
+        if name in splits:
+            return {**section, "split": _plain_fields(splits[name])}
+        there = ", ".join(splits) or "none"
+        close = did_you_mean(name, splits) or "."
+        message = f"data.split: {section.get('dataset')} has no split called '{name}'{close} It has: {there}"
+        self.builder.fail(message, self.document.value_at(place))
+        return None
 
     def _labels(self, data: Data) -> None:
         try:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from myoflow.engine import Parameters
+    from myoflow.parallel import Workers
     from myoflow.pipeline import Pipeline, Stream
     from myoflow.recipe import Recipe
 
@@ -108,8 +109,11 @@ def run_recipe(
     backend: str | None = None,
     out: str | Path | None = None,
     progress: Progress | None = None,
+    workers: Workers | None = None,
 ) -> Run:
     """Prepare, train, evaluate and report in the folder `out` (default `runs/<recipe>/<time>`).
+
+    `workers` filter the recordings: cores of this machine (default all) or a cluster's.
 
     Raises:
         RecipeError, InputError: the recipe does not fit the data, the data is not there, or the folder is in use.
@@ -120,7 +124,7 @@ def run_recipe(
     folder = _new_folder(recipe.name, out)
     write_text(folder / "recipe.yaml", recipe.dump())
     try:
-        return resume_run(folder, progress=progress)
+        return resume_run(folder, progress=progress, workers=workers)
     except InputError:
         if not any(folder.glob("fold-*")):
             shutil.rmtree(folder, ignore_errors=True)  # nothing was done yet; the same --out works again
@@ -146,7 +150,7 @@ def _new_folder(name: str, out: str | Path | None) -> Path:
     raise AssertionError("count never ends")
 
 
-def resume_run(path: str | Path, *, progress: Progress | None = None) -> Run:
+def resume_run(path: str | Path, *, progress: Progress | None = None, workers: Workers | None = None) -> Run:
     """Continue a run where it stopped; of a finished one only scores and report are made again."""
     from myoflow.experiment import Experiment
     from myoflow.gather import environment
@@ -157,7 +161,7 @@ def resume_run(path: str | Path, *, progress: Progress | None = None) -> Run:
     with locked(folder), logged(progress or Progress(), folder / "log.txt") as told:
         if not (folder / "environment.json").is_file():
             write_json(folder / "environment.json", environment())
-        metrics = Experiment(recipe, folder, told).run()
+        metrics = Experiment(recipe, folder, told, workers).run()
     return Run(folder, recipe, metrics)
 
 

@@ -12,6 +12,7 @@ from myoflow.spec import Spec
 
 if TYPE_CHECKING:
     from myoflow.conversion import Summary
+    from myoflow.parallel import Workers
     from myoflow.recipe import Data
     from myoflow.store import Store
 
@@ -50,10 +51,9 @@ def convert_dataset(
     raw: Path | None = None,
     store: Path | None = None,
     *,
-    jobs: int = 1,
     subjects: str | None = None,
     progress: Progress | None = None,
-    cluster: str | None = None,
+    workers: Workers | None = None,
 ) -> Summary:
     """Convert a dataset by name; simulated ones need no `raw`."""
     from myoflow.card import load_card
@@ -63,10 +63,9 @@ def convert_dataset(
         load_card(dataset),
         raw,
         store_path(dataset, store),
-        jobs=jobs,
         subjects=subjects,
         progress=progress or Progress(),
-        cluster=cluster,
+        workers=workers,
     )
 
 
@@ -97,7 +96,7 @@ def convert_file(
     return convert(card, file, store_path(card.name, store), progress=progress or Progress())
 
 
-def locate_store(data: Data, progress: Progress) -> Store:
+def locate_store(data: Data, progress: Progress, workers: Workers | None = None) -> Store:
     """The store of a recipe's dataset; a simulated dataset is made (or completed) here.
 
     Raises:
@@ -108,7 +107,7 @@ def locate_store(data: Data, progress: Progress) -> Store:
 
     card, path = load_card(data.dataset), store_path(data.dataset, data.store)
     if card.simulated:
-        convert_dataset(data.dataset, None, path, progress=progress)
+        convert_dataset(data.dataset, None, path, progress=progress, workers=workers)
     elif not path.exists():
         raise InputError(
             f"there is no store for {card.name} at {path}; make it with `myoflow convert {data.dataset} RAW {path}`, "

@@ -23,19 +23,22 @@ class Split:
     `by` says what a unit is. `train`, `valid` and `test` list units: numbers, names, or ranges such as 25..30, ends
     included; "01" and 1 are the same unit. Without `train`, everything in neither `valid` nor `test` is trained
     on. With `folds`, the units are cut into that many neighbouring groups; fold k tests on group k and validates on
-    the next one, or on nothing with `valid: none`. One fold per subject is leave-one-subject-out.
+    the next one, or on nothing with `valid: none`. One fold per subject is leave-one-subject-out. `by: subset` takes
+    the parts that a dataset's authors made themselves, by their names; what is in no list is left out.
 
     Raises:
         Mismatch: a unit stands in two lists (that would leak), or the fields do not fit together.
     """
 
-    by: Literal["subject", "session", "repetition"] = "subject"
+    by: Literal["subject", "session", "repetition", "subset"] = "subject"
     train: tuple[Item, ...] | None = None
     valid: tuple[Item, ...] | Literal["none"] | None = None
     test: tuple[Item, ...] | None = None
     folds: int | None = None
 
     def __attrs_post_init__(self) -> None:
+        if self.by == "subset" and (self.folds is not None or not isinstance(self.train, tuple)):
+            raise Mismatch("by subset needs 'train' and 'test': names of the dataset's own parts", ("by",))
         if self.folds is None:
             if not self.test:
                 raise Mismatch("needs 'test' (a list of units to hold out) or 'folds' (a number)")

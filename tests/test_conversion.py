@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import multiprocessing
 import os
 import random
 import shutil
@@ -21,10 +22,12 @@ from make_uci import make_uci, pack
 from myoflow.card import load_card
 from myoflow.conversion import convert
 from myoflow.errors import InputError, MyoflowError
+from myoflow.parallel import Workers
 from myoflow.progress import Progress
 from myoflow.store import Tally, Writer, open_store, verify
 
 module = importlib.import_module("myoflow.conversion")
+_alive = module._staged
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "uci_emg_gestures"
 
@@ -32,11 +35,12 @@ CHILD = """
 import sys
 from myoflow.card import load_card
 from myoflow.conversion import convert
+from myoflow.parallel import Workers
 import zarr
 if __name__ == "__main__":
     print("ready", flush=True)
     raw, store, jobs, subjects = sys.argv[1:]
-    convert(load_card("uci_emg"), raw, store, jobs=int(jobs), subjects=subjects or None)
+    convert(load_card("uci_emg"), raw, store, workers=Workers(jobs=int(jobs)), subjects=subjects or None)
 """
 
 
@@ -86,7 +90,7 @@ def test_the_summary_counts_what_is_in_the_files(card, raw, tmp_path):
 
 def test_archive_folder_order_and_jobs_make_no_difference(card, raw, whole, tmp_path):
     convert(card, pack(raw[0], tmp_path / "a.tar.xz"), tmp_path / "tar.zarr")
-    convert(card, pack(raw[0], tmp_path / "a.zip"), tmp_path / "zip.zarr", jobs=2)
+    convert(card, pack(raw[0], tmp_path / "a.zip"), tmp_path / "zip.zarr", workers=Workers(jobs=2))
     convert(card, raw[0], tmp_path / "parts.zarr", subjects="3")
     convert(card, raw[0], tmp_path / "parts.zarr", subjects=[1])
     convert(card, raw[0], tmp_path / "parts.zarr")
@@ -139,13 +143,13 @@ def test_an_error_names_the_file_and_leaves_whole_recordings(card, raw, whole, t
     broken.write_bytes(b"\r\n".join(lines))
     path = tmp_path / "s.zarr"
     with pytest.raises(InputError, match=rf"{broken}:41: 2 of 10 values"):
-        convert(card, folder, path, jobs=jobs)
+        convert(card, folder, path, workers=Workers(jobs=jobs))
     store = open_store(path)
     assert "sub-02/ses-02/run-1" not in {row.id for row in store.rows}
     assert verify(store) == []
     assert not (path / ".tmp").exists()
     broken.write_bytes(good)
-    convert(card, folder, path, jobs=jobs)
+    convert(card, folder, path, workers=Workers(jobs=jobs))
     assert tree(path) == whole
 
 
@@ -211,14 +215,16 @@ def test_a_full_disk_is_said_plainly(card, raw, tmp_path, monkeypatch):
 
 
 def test_a_dead_worker_is_said_plainly(card, raw, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_work", _die)
+    monkeypatch.setattr(module, "_staged", _die)
     with pytest.raises(MyoflowError, match="a worker process died"):
-        convert(card, raw[0], tmp_path / "s.zarr", jobs=2)
+        convert(card, raw[0], tmp_path / "s.zarr", workers=Workers(jobs=2))
     assert verify(open_store(tmp_path / "s.zarr")) == []
 
 
-def _die(*_):
-    os._exit(9)
+def _die(*arguments):
+    if multiprocessing.parent_process() is not None:
+        os._exit(9)
+    return _alive(*arguments)
 
 
 def test_progress_is_told_a_recording_at_a_time(card, raw, tmp_path):
@@ -235,7 +241,7 @@ def test_progress_is_told_a_recording_at_a_time(card, raw, tmp_path):
 def test_simulated_sets_need_no_raw_files(tmp_path):
     made = load_card("simulated_gestures")
     made = attrs.evolve(made, subjects=2, options={**made.options, "subjects": 2, "sessions": 1, "repetitions": 1})
-    summary = convert(made, None, tmp_path / "s.zarr", jobs=2)
+    summary = convert(made, None, tmp_path / "s.zarr", workers=Workers(jobs=2))
     assert summary.written == 2
     assert summary.labels["fist"].events == 2
     assert summary.labels["unmarked"].samples > 0
@@ -260,7 +266,7 @@ def test_killed_at_any_moment_and_run_again_the_store_is_the_same(card, raw, who
             rows = open_store(path).rows
             assert all((path / row.id / "zarr.json").exists() for row in rows)
     assert killed >= 1
-    convert(card, raw[0], path, jobs=jobs)
+    convert(card, raw[0], path, workers=Workers(jobs=jobs))
     assert tree(path) == whole
 
 
@@ -294,7 +300,7 @@ if __name__ == "__main__":
     data, stores, *names = sys.argv[1:]
     for name in names:
         folder = {"uci_emg": "uci_emg_gestures"}.get(name, name)
-        convert(load_card(name), Path(data) / folder, Path(stores) / f"{name}.zarr", jobs=2)
+        convert(load_card(name), Path(data) / folder, Path(stores) / f"{name}.zarr", workers=Workers(jobs=2))
 """
 
 
@@ -360,11 +366,11 @@ def test_a_source_that_vanishes_leaves_whole_recordings(card, raw, whole, tmp_pa
 
     path = tmp_path / "s.zarr"
     with pytest.raises(InputError, match=rf"{folder}.*cannot be read: No such file"):
-        convert(card, folder, path, jobs=jobs, progress=Vanish())
+        convert(card, folder, path, workers=Workers(jobs=jobs), progress=Vanish())
     store = open_store(path)
     assert 1 <= len(store) < 6
     assert verify(store) == []
-    convert(card, raw[0], path, jobs=jobs)
+    convert(card, raw[0], path, workers=Workers(jobs=jobs))
     assert tree(path) == whole
 
 
@@ -389,10 +395,10 @@ def test_a_disk_that_fills_up_leaves_whole_recordings(card, raw, whole, tmp_path
     place, enlarge = small_disk
     path = place / "s.zarr"
     with pytest.raises(MyoflowError, match=r"writing .*s\.zarr failed: No space left on device"):
-        convert(card, raw[0], path, jobs=jobs)
+        convert(card, raw[0], path, workers=Workers(jobs=jobs))
     store = open_store(path)
     assert len(store) < 6
     assert verify_listed(store) == []
     assert enlarge() == 0
-    convert(card, raw[0], path, jobs=jobs)
+    convert(card, raw[0], path, workers=Workers(jobs=jobs))
     assert tree(path) == whole

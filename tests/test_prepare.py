@@ -18,7 +18,7 @@ def signal(events: Sequence[tuple[int, int, int, int]], samples: int = 1000, nam
     """A recording whose sample n is n; events are (onset, length, label, repetition)."""
     columns = np.array(events, np.int64).reshape(-1, 4).T
     values = np.arange(samples, dtype=np.float32)[None]
-    return Signal(f"sub-{name}/ses-1/run-1", name, "1", values, *columns[:3], columns[3].astype(np.int16))
+    return Signal(f"sub-{name}/ses-1/run-1", name, "1", "", values, *columns[:3], columns[3].astype(np.int16))
 
 
 def stage(**fields: object) -> Window:

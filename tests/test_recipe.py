@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from myoflow import library
+from myoflow.card import load_card
 from myoflow.errors import InputError, PlanError
 from myoflow.recipe import METRICS, Data, Recipe, Train, load, load_recipe, parse_stages
 from myoflow.split import Split
@@ -54,6 +55,13 @@ def test_sections_stages_and_defaults(folder: Path) -> None:
     assert recipe.baseline_backends == {"lda": (None, "host"), "svm": (None, None)}
     assert recipe.train == Train()
     assert recipe.evaluate == METRICS
+
+
+def test_a_split_by_the_name_that_the_card_gives_it(folder: Path) -> None:
+    (folder / "r.yaml").write_text(SMALL.replace("split: {test: [31..36]}", "split: strict"))
+    split = load(folder / "r.yaml").data.split
+    assert split == load_card("uci_emg").splits["strict"]
+    assert "31..36" in load(folder / "r.yaml").dump()
 
 
 def test_a_library_name_and_a_path_are_the_same_recipe() -> None:

@@ -179,6 +179,11 @@ BROKEN = {
         "feature, lda]",
         "12:9: there is no stage 'feature'; did you mean",
     ),
+    "a split that the card does not have": (
+        "split: {by: subject, valid: [25..30], test: [31..36]}",
+        "split: stric",
+        "3:10: data.split: uci_emg has no split called 'stric'; did you mean 'strict'?",
+    ),
     "overlapping split": (
         "[25..30]",
         "[25..31]",

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import tiny
@@ -226,6 +227,26 @@ def test_a_repetition_split_keeps_repetitions_apart(here: Path) -> None:
     tiny.write(here)
     run = run_recipe(recipe, out=here / "repetitions")
     assert run.metrics["split"] == [{"train": ["1"], "valid": [], "test": ["2"]}]
+
+
+def test_a_split_by_the_parts_of_the_dataset(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recordings that are in no part, or in one that is not asked for, are never seen."""
+    from myoflow.store import index
+
+    parts = {"01": "train", "02": "train", "03": "test", "04": "held_out"}
+    known = index.row_of
+
+    def row_of(group: Path) -> index.Row:
+        row = known(group)
+        return attrs.evolve(row, subset=parts[row.subject])
+
+    monkeypatch.setattr(index, "row_of", row_of)
+    monkeypatch.setenv("MYOFLOW_DATA", str(here / "parted"))
+    text = tiny.RECIPE.replace("{by: subject, valid: [3], test: [4]}", "{by: subset, train: [train], test: [test]}")
+    (here / "parted.yaml").write_text(text.replace("seeds: [0, 1]", "seeds: [0]"))
+    run = run_recipe(load(here / "parted.yaml"), out=here / "parted_run")
+    assert run.metrics["split"] == [{"train": ["train"], "valid": [], "test": ["test"]}]
+    assert run.metrics["subjects"] == ["03"]
 
 
 def test_plan_errors_point_into_the_recipe(here: Path) -> None:

@@ -119,3 +119,16 @@ def test_what_is_no_split(fields: dict[str, Any], message: str, path: tuple[Any,
         Split(**fields)
     assert message in str(caught.value)
     assert caught.value.path[: len(path)] == path
+
+
+def test_parts_that_a_dataset_made_itself() -> None:
+    split = Split(by="subset", train=("train",), valid=("dev",), test=("test",))
+    assert split.assign(["dev", "held_out", "test", "train"]) == [(("train",), ("dev",), ("test",))]
+    with pytest.raises(InputError, match="asks for subset dev, which the store does not have"):
+        split.assign(["test", "train"])
+
+
+@pytest.mark.parametrize("fields", [{"test": ("test",)}, {"folds": 3}])
+def test_what_no_part_was_meant_for_is_never_trained_on(fields: dict[str, object]) -> None:
+    with pytest.raises(Mismatch, match="by subset needs 'train' and 'test'"):
+        Split(by="subset", **fields)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ PACKAGE = ROOT / "myoflow"
 
 # Floors from the ground up, as in docs/design.md; a folder stands for all of its files.
 FLOORS = [
-    ("errors", "typed", "progress", "files"),
+    ("errors", "typed", "progress", "files", "parallel", "cluster"),
     ("spec", "registry", "library", "recording", "stage", "engine", "dsp", "nn", "simulate"),
     ("document", "extend", "build", "split", "card", "backend", "recipe", "schema", "store", "readers", "formats"),
     (
@@ -20,7 +20,6 @@ FLOORS = [
         "pipeline",
         "prepare",
         "conversion",
-        "cluster",
         "unpack",
         "fetch",
         "source",

@@ -19,3 +19,10 @@ RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's nam
 Overrides = Annotated[Optional[list[str]], typer.Argument(help="Changes such as train.lr=1e-3.")]  # noqa: UP045
 Backend = Annotated[Optional[str], typer.Option(help="Where all stages that can shall run.")]  # noqa: UP045
 StoreArg = Annotated[Path, typer.Argument(metavar="STORE", help="A store's folder, such as data/uci_emg.zarr.")]
+Jobs = Annotated[Optional[int], typer.Option(min=1, help="Cores to use; default all.")]  # noqa: UP045
+Cluster = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        metavar="ADDRESS", help="A dask scheduler whose workers do it, such as tcp://HOST:8786, or slurm:jobs=4,..."
+    ),
+]

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from myoflow.cli.app import StoreArg, app
+from myoflow.cli.app import Cluster, Jobs, StoreArg, app
 
 
 @app.command()
@@ -15,12 +15,9 @@ def convert(
     dataset: Annotated[str, typer.Argument(help="A dataset's name or card; with --like, a file.")],
     raw: Annotated[Optional[Path], typer.Argument(help="The archive or folder as downloaded.")] = None,  # noqa: UP045
     store: Annotated[Optional[Path], typer.Argument(help="Where the store goes.")] = None,  # noqa: UP045
-    jobs: Annotated[int, typer.Option(min=1, help="Recordings at a time.")] = 1,
+    jobs: Jobs = None,
     subjects: Annotated[Optional[str], typer.Option(help="Only these, such as 1..6 or 1,4,7.")] = None,  # noqa: UP045
-    cluster: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(metavar="ADDRESS", help="A dask scheduler, such as tcp://HOST:8786, whose workers do it."),
-    ] = None,
+    cluster: Cluster = None,
     like: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="FORMAT", help="Convert one file without a card: FILE [STORE]; csv, edf, ... or auto."),
@@ -40,12 +37,13 @@ def convert(
     """Turn raw files into one labelled store; continues where it stopped."""
     from myoflow import tables
     from myoflow.errors import InputError
+    from myoflow.parallel import workers
     from myoflow.progress import Bars
     from myoflow.source import convert_dataset, convert_file, is_simulated
 
     if like is not None:
-        if store is not None or subjects or cluster:
-            raise InputError("--like takes FILE [STORE], and no --subjects or --cluster")
+        if store is not None or subjects or cluster or jobs:
+            raise InputError("--like takes FILE [STORE], and no --subjects, --jobs or --cluster")
         names = tuple(name.strip() for name in channels.split(",")) if channels else ()
         tables.conversion(convert_file(Path(dataset), raw, like, rate, units, names, variable, hold, progress=Bars()))
         return
@@ -53,7 +51,8 @@ def convert(
         raise InputError("--rate, --units, --channels, --variable and --hold go with --like; else the card says it")
     if store is None and is_simulated(dataset):
         raw, store = None, raw  # nothing to read: the only path is the store's
-    done = convert_dataset(dataset, raw, store, jobs=jobs, subjects=subjects, progress=Bars(), cluster=cluster)
+    chosen = workers(jobs, cluster)
+    done = convert_dataset(dataset, raw, store, subjects=subjects, progress=Bars(), workers=chosen)
     tables.conversion(done)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from myoflow.cli.app import Backend, Overrides, RecipeArg, app
+from myoflow.cli.app import Backend, Cluster, Jobs, Overrides, RecipeArg, app
 
 
 @app.command()
@@ -23,23 +23,28 @@ def run(
         Optional[Path],  # noqa: UP045
         typer.Option(help="Continue a run that was stopped, from its folder."),
     ] = None,
+    jobs: Jobs = None,
+    cluster: Cluster = None,
 ) -> None:
     """Run a recipe: prepare, train, evaluate, report."""
     from myoflow.errors import InputError
+    from myoflow.parallel import workers
     from myoflow.progress import Bars
     from myoflow.run import resume_run, run_recipe
 
     if (recipe is None) == (resume is None):
         raise InputError("give a recipe to run, or --resume RUN, not both")
+    chosen = workers(jobs, cluster)
     if resume is not None:
         if overrides or backend or out:
             raise InputError("--resume takes the run's own recipe; overrides, --backend and --out do not go with it")
-        done = resume_run(resume, progress=Bars())
+        done = resume_run(resume, progress=Bars(), workers=chosen)
     else:
         from myoflow.recipe import load
 
         assert recipe is not None
-        done = run_recipe(load(recipe, overrides or ()), backend=backend, out=out, progress=Bars())
+        loaded = load(recipe, overrides or ())
+        done = run_recipe(loaded, backend=backend, out=out, progress=Bars(), workers=chosen)
     from myoflow import tables
 
     tables.scores(done)

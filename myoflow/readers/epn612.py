@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 USERS = 306  # in each of the two groups; numbers of the testing users follow those of the training users
 SAMPLES = 150  # of a user in each set
+SEEN = 10  # repetitions of a testing user that most papers train on
 _JSON = re.compile(r"(?:^|/)user(\d{1,3})/user\1\.json$", re.IGNORECASE)
 _MAT = re.compile(r"(?:^|/)user(\d{1,3})/userData\.mat$", re.IGNORECASE)
 _GROUP = re.compile(r"training|testing", re.IGNORECASE)
@@ -34,8 +35,9 @@ class Options:
     """`events` chooses what an event is: the whole sample of about 5 s, named by its gesture (`sample`, as the authors
     and most papers do), or only where the hand moves (`ground_truth`; samples of no gesture stay whole).
 
-    `recordings: joined` makes one recording of a user's 150 samples of a set, end to end; `sample` makes one of each,
-    with the inertial streams (183,600 recordings in all). `group` is what a user belongs to where no folder's name says
+    `recordings: joined` puts a user's 150 samples of a set end to end: one recording, or two of a testing user's
+    training set, whose repetitions up to 10 most papers train on; `sample` makes one of each, with the inertial streams
+    (183,600 recordings in all). `group` is what a user belongs to where no folder's name says
     training or testing. `attributes` are added to every recording; use BIDS-EMG's names.
     """
 
@@ -51,10 +53,11 @@ class Epn612(Reader):
 
     Users 1 to 306 are the training users, 307 to 612 the testing users 1 to 306. Repetitions count per gesture. The
     authors' marking of the movement is the stream `ground_truth`. Testing users' testing samples bear no label in the
-    original: they are `unlabelled`.
+    original: they are `unlabelled`. `subset` is what most papers do with a recording: train, valid or test.
     """
 
     Options = Options
+    version = "2"
 
     def recordings(self, source: Source | None, wanted: Subject | None = None) -> Iterator[Item]:
         assert source is not None, "needs_source"
@@ -66,15 +69,33 @@ class Epn612(Reader):
             beside = name.rpartition("/")[0] + "/labels.csv" if "/" in name else "labels.csv"
             names = (name, beside) if name.lower().endswith(".mat") and beside in source.names else (name,)
             for session, chosen in enumerate(SETS, start=1):
-                counts = range(1, SAMPLES + 1) if self.options.recordings == "sample" else (None,)
-                for number in counts:
-                    run = "1" if number is None else f"{number:03d}"
+                for run in _runs(self.options, subject, chosen):
                     yield Item(
                         id=f"sub-{subject}/ses-{session:02d}/run-{run}",
-                        parse=partial(_recording, self.card, self.options, subject, chosen, number, told),
+                        parse=partial(_recording, self.card, self.options, subject, chosen, run, told),
                         names=names,
                         source=source,
                     )
+
+
+def _runs(options: Options, subject: str, chosen: str) -> list[str]:
+    """The recordings that a set of a user becomes."""
+    if options.recordings == "sample":
+        return [f"{number:03d}" for number in range(1, SAMPLES + 1)]
+    return ["1", "2"] if _tested(subject, chosen) else ["1"]
+
+
+def _tested(subject: str, chosen: str) -> bool:
+    """Whether papers train on one part of the set and test on the other."""
+    return int(subject) > USERS and chosen == SETS[0]
+
+
+def _subset(subject: str, chosen: str, repetition: int) -> str:
+    if _tested(subject, chosen):
+        return "train" if repetition <= SEEN else "test"
+    if int(subject) > USERS:
+        return "unlabelled"
+    return "train" if chosen == SETS[0] else "valid"
 
 
 def _users(source: Source, group: str) -> dict[str, tuple[str, bool]]:
@@ -103,7 +124,7 @@ def _recording(
     options: Options,
     subject: str,
     chosen: str,
-    number: int | None,
+    run: str,
     told: bool,
     files: tuple[File, ...],
 ) -> Recording:
@@ -113,21 +134,31 @@ def _recording(
     repairs = [note for note in user.repairs if note.startswith(chosen)]
     if not told:
         repairs.append(f"no folder says training or testing: taken as a {options.group} user (options.group)")
-    if number is not None:
-        if number > len(samples):
-            raise InputError(f"{files[0].where}: {chosen} has {len(samples)} samples, there is no number {number}")
-        samples, repetition = samples[number - 1 : number], repetition[number - 1 : number]
-    elif any(sample.streams for sample in samples):
-        repairs.append("inertial streams left out: joined samples would lose their alignment (options.recordings)")
+    alone = options.recordings == "sample"
+    if alone:
+        if int(run) > len(samples):
+            raise InputError(f"{files[0].where}: {chosen} has {len(samples)} samples, there is no number {int(run)}")
+        samples, repetition = samples[int(run) - 1 : int(run)], repetition[int(run) - 1 : int(run)]
+    else:
+        if any(sample.streams for sample in samples):
+            repairs.append("inertial streams left out: joined samples would lose their alignment (options.recordings)")
+        if _tested(subject, chosen):
+            kept = [i for i, count in enumerate(repetition) if (count <= SEEN) == (run == "1")]
+            samples, repetition = tuple(samples[i] for i in kept), [repetition[i] for i in kept]
+        if not samples:
+            raise InputError(f"{files[0].where}: {chosen} has no repetition above {SEEN}; is the file complete?")
     truth = np.concatenate([sample.truth for sample in samples])[None]
     streams = {"ground_truth": Stream(truth, card.rate, "n/a", ("ground_truth",))}
-    if number is not None:
+    if alone:
         streams |= samples[0].streams
-    kind: dict[str, Any] = {"RecordingType": "continuous" if number is not None else "discontinuous"}
+    kind: dict[str, Any] = {
+        "RecordingType": "continuous" if alone else "discontinuous",
+        "subset": _subset(subject, chosen, repetition[0]),
+    }
     return Recording(
         subject=subject,
         session=f"{SETS.index(chosen) + 1:02d}",
-        run="1" if number is None else f"{number:03d}",
+        run=run,
         emg=np.ascontiguousarray(np.concatenate([sample.emg for sample in samples], axis=1)),
         gain=np.ones(len(card.channels), np.float32),
         rate_hz=card.rate,

@@ -1,23 +1,29 @@
 """Source: raw files as downloaded, a folder or an archive, behind one interface.
 
-Nothing is unpacked to disk, so no path in an archive can leave anywhere. A `.tar.xz` can only be read forwards:
+No path in an archive can leave anywhere: what is in it stays in memory, and large files go to disk under a name of our
+own for as long as somebody holds them. A `.tar.xz` can only be read forwards:
 listing is one pass, and reading files in the order of `names` is one more. Small files that were passed over are kept
 for later, so that a small archive in any order is one pass, too.
 """
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import lzma
 import os
+import shutil
+import socket
 import struct
 import tarfile
+import tempfile
+import weakref
 import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Self
+from typing import IO, Any, BinaryIO, Self
 
 from attrs import evolve, field, frozen
 
@@ -26,11 +32,42 @@ from myoflow.errors import InputError
 ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz", ".tgz", ".txz", ".tar.bz2")
 _MOST_FILES = 1_000_000
 _KEPT_BYTES = 64 << 20  # of a tar's files that were passed over
+LARGE_BYTES = 32 << 20  # an archive's file above this is read from disk
 _BROKEN = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),
     # what the parsers let through from damaged headers; RuntimeError: encrypted, or an unknown compression
     *(struct.error, ValueError, LookupError, ArithmeticError, RuntimeError, MemoryError),
 )
+
+
+class Spooled:
+    """A file on disk that is there for as long as this object; a copy sent to a worker does not own it."""
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        folder = Path(os.environ.get("MYOFLOW_CACHE", "cache")).absolute() / "unpacked"
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        owner = f"{socket.gethostname()}.{os.getpid()}."
+        number, path = tempfile.mkstemp(prefix=owner, suffix=f".{PurePosixPath(name).name}", dir=folder)
+        self.path = Path(path)
+        weakref.finalize(self, self.path.unlink, missing_ok=True)
+        with open(number, "wb") as file:
+            shutil.copyfileobj(stream, file, 1 << 20)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes of this machine have left."""
+    for path in folder.glob(f"{glob.escape(socket.gethostname())}.*"):
+        owner = path.name.removeprefix(f"{socket.gethostname()}.").split(".")[0]
+        try:
+            os.kill(int(owner), 0)
+        except (ProcessLookupError, ValueError):
+            path.unlink(missing_ok=True)
+        except PermissionError:
+            pass  # somebody else's, alive
 
 
 @frozen
@@ -41,6 +78,7 @@ class File:
     where: str
     path: Path | None = None
     data: bytes | None = field(default=None, repr=False)
+    spooled: Spooled | None = field(default=None, repr=False, eq=False)
 
     def read(self) -> bytes:
         """All bytes. Raises InputError when the file cannot be read."""
@@ -129,7 +167,8 @@ class Zip(Source):
 
     def file(self, name: str) -> File:
         try:
-            return File(name, f"{self.place}:{name}", data=self._zip.read(name))
+            with self._zip.open(name) as stream:
+                return _member(name, f"{self.place}:{name}", stream, self._zip.getinfo(name).file_size)
         except _BROKEN as error:
             raise _broken(self.place, error, name) from error
 
@@ -179,18 +218,27 @@ class Tar(Source):
                 if member.isfile() and member.name in self._rank:
                     self._next = self._rank[member.name] + 1
                     if member.name == name:
-                        return File(name, where, data=self._content(self._tar, member))
+                        return _member(name, where, _content(self._tar, member), member.size)
                     if member.size <= self._room and member.name not in self._passed:
-                        self._passed[member.name] = self._content(self._tar, member)
+                        self._passed[member.name] = _content(self._tar, member).read()
                         self._room -= member.size
         except _BROKEN as error:
             raise _broken(self.place, error, name) from error
         raise InputError(f"{self.place} no longer holds {name}")
 
-    def _content(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-        stream = tar.extractfile(member)
-        assert stream is not None, "a regular file has content"
-        return stream.read()
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    stream = tar.extractfile(member)
+    assert stream is not None, "a regular file has content"
+    return stream
+
+
+def _member(name: str, where: str, stream: IO[bytes], size: int) -> File:
+    """A file of an archive: small ones in memory, large ones on disk."""
+    if size <= LARGE_BYTES:
+        return File(name, where, data=stream.read())
+    spooled = Spooled(stream, name)
+    return File(name, where, path=spooled.path, spooled=spooled)
 
 
 class Parts(Source):

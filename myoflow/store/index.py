@@ -15,7 +15,7 @@ from myoflow.errors import MyoflowError
 from myoflow.store import layout
 
 FILE = "index.json"
-VERSION = 1
+VERSION = 2
 
 
 @frozen
@@ -34,7 +34,8 @@ class Row:
     """What the index knows of a recording.
 
     `seconds` is by the recorder's clock where there is one. `labels` has every label that occurs, by name.
-    `checksum` is the SHA-256 over the files of its group (`checksum` below).
+    `checksum` is the SHA-256 over the files of its group (`checksum` below). `subset` is the part of the dataset that
+    its authors put the recording into, where they did.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Row:
     units: str
     labels: dict[str, Tally] = attrs.field(hash=False)
     checksum: str = ""
+    subset: str = ""
 
 
 def checksum(group: Path) -> str:
@@ -93,6 +95,7 @@ def row_of(group: Path) -> Row:
             units=arrays["emg"]["attributes"]["units"],
             labels=labels,
             checksum=checksum(group),
+            subset=str(known.get("subset", "")),
         )
     except (OSError, RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
         raise layout.damaged(group, error) from error

@@ -18,13 +18,14 @@ class Windows:
     """A table of windows over signals `(channel, time)` float32, which may be memory-mapped.
 
     Row i is `signals[recording[i]][:, start[i] : start[i] + length]`; `label` indexes the pipeline's labels,
-    `recording` indexes `ids`, `subjects` and `sessions`. Rows are sorted by recording, then start.
+    `recording` indexes `ids`, `subjects`, `sessions` and `subsets`. Rows are sorted by recording, then start.
     """
 
     signals: tuple[Array, ...]
     ids: tuple[str, ...]
     subjects: tuple[str, ...]
     sessions: tuple[str, ...]
+    subsets: tuple[str, ...]
     length: int
     recording: npt.NDArray[np.int32]
     start: npt.NDArray[np.int64]
@@ -49,10 +50,10 @@ class Windows:
         return attrs.evolve(self, **changes)
 
     def units(self, by: str) -> npt.NDArray[np.str_]:
-        """The unit that each window belongs to: its subject, session or repetition, as text."""
+        """The unit that each window belongs to: its subject, session, subset or repetition, as text."""
         if by == "repetition":
             return self.repetition.astype(np.str_)
-        names = self.subjects if by == "subject" else self.sessions
+        names = {"subject": self.subjects, "session": self.sessions, "subset": self.subsets}[by]
         return np.asarray(names, dtype=np.str_)[self.recording]
 
     def batches(self, size: int) -> Iterator[tuple[Array, Array]]:

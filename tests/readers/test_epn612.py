@@ -3,6 +3,7 @@
 import csv
 import json
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import attrs
@@ -39,15 +40,15 @@ def json_folder(folder, change=lambda whole: whole, group="trainingJSON"):
     return path
 
 
-def compare(rec, samples, *, labelled=True):
-    """A joined recording against what was made."""
+def compare(rec, samples, *, labelled=True, before=0):
+    """A joined recording against what was made; `before` repetitions of each gesture stand in another one."""
     names = load_card("epn612").labels
     np.testing.assert_array_equal(rec.emg.T, np.concatenate([sample["emg"] for sample in samples]))
     assert rec.emg.dtype == np.int8
-    at, seen, truth = 0, {}, []
+    at, seen, truth = 0, dict.fromkeys((sample["gesture"] for sample in samples), before), []
     for i, sample in enumerate(samples):
         count, word = len(sample["emg"]), sample["gesture"]
-        seen[word] = seen.get(word, 0) + 1
+        seen[word] += 1
         if labelled:
             event = [int(getattr(rec.events, name)[i]) for name in ("onset", "length", "label", "repetition")]
             assert event == [at, count, names.index(word), seen[word]]
@@ -60,15 +61,26 @@ def compare(rec, samples, *, labelled=True):
 
 
 def test_json_users_of_both_groups(tmp_path):
-    made = make_epn(tmp_path, 2, each=2)
+    made = make_epn(tmp_path, 2, each=12)
     found = items(tmp_path)
-    assert [item.id for item in found] == [
-        f"sub-{s}/ses-{e:02d}/run-1" for s in ("001", "002", "307", "308") for e in (1, 2)
-    ]
+    whole, parted = ["01/run-1", "02/run-1"], ["01/run-1", "01/run-2", "02/run-1"]
+    runs = {"001": whole, "002": whole, "307": parted, "308": parted}
+    assert [item.id for item in found] == [f"sub-{s}/ses-{run}" for s, some in runs.items() for run in some]
+    subsets = {"001 01": "train", "001 02": "valid", "307 02": "unlabelled"}
     for item in found:
         rec = item.read()
         samples = made[item.names[0]][SETS[int(rec.session) - 1]]
-        compare(rec, samples, labelled=not (rec.subject > "306" and rec.session == "02"))
+        before, subset = 0, subsets.get(f"{rec.subject} {rec.session}")
+        if rec.subject > "306" and rec.session == "01":  # most papers train on ten repetitions of the people tested
+            seen, kept = Counter(), []
+            for sample in samples:
+                seen[sample["gesture"]] += 1
+                if (seen[sample["gesture"]] <= 10) == (rec.run == "1"):
+                    kept.append(sample)
+            samples = kept
+            before, subset = (0, "train") if rec.run == "1" else (10, "test")
+        compare(rec, samples, labelled=not (rec.subject > "306" and rec.session == "02"), before=before)
+        assert subset in (None, rec.attrs["subset"])
         assert rec.attrs["RecordingType"] == "discontinuous"
         assert rec.attrs["Participant"]["age"] == 21 and "name" not in rec.attrs["Participant"]
         assert (rec.rate_hz, rec.units) == (200.0, "counts")
@@ -247,8 +259,14 @@ def test_the_real_user_by_its_table_and_by_scipy_alone():
         table = list(csv.DictReader(file))
     plain = loadmat(REAL / "user10" / "userData.mat")["userData"][0, 0]
     found = [item.read() for item in items(REAL, group="testing")]
-    assert [rec.id for rec in found] == ["sub-316/ses-01/run-1", "sub-316/ses-02/run-1"]
+    assert [rec.id for rec in found] == [f"sub-316/ses-{run}" for run in ("01/run-1", "01/run-2", "02/run-1")]
+    seen, unseen, _ = found
+    assert np.bincount(seen.events.label).tolist() == [10] * 6 and np.bincount(unseen.events.label).tolist() == [15] * 6
+    assert (seen.attrs["subset"], unseen.attrs["subset"]) == ("train", "test")
+    assert seen.events.repetition.max() == 10 and unseen.events.repetition.min() == 11
+    assert sum(rec.emg.shape[1] for rec in found) == 295_314
     names = load_card("epn612").labels
+    found = [item.read() for item in items(REAL, group="training")]  # whole sets
     for rec, chosen in zip(found, SETS, strict=True):
         rows = [row for row in table if row["set"] == chosen]
         assert len(rows) == 150

@@ -1,15 +1,18 @@
 """Source: folders and archives, whole, damaged and hostile."""
 
+import gc
 import io
 import os
 import pickle
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
 from make_uci import ROOT, make_uci, pack
 
 from myoflow.errors import InputError
+from myoflow.readers import source as module
 from myoflow.readers.source import File, Folder, Tar, open_source
 
 
@@ -197,3 +200,49 @@ def test_a_source_in_brief(tmp_path):
 def test_a_file_of_nothing_is_our_mistake():
     with pytest.raises(ValueError, match="neither a path nor data"):
         File("a", "a").read()
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_large_files_of_an_archive_are_on_disk_while_somebody_holds_them(raw, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(module, "LARGE_BYTES", 100)
+    monkeypatch.setenv("MYOFLOW_CACHE", str(tmp_path / "cache"))
+    unpacked = tmp_path / "cache" / "unpacked"
+    source = open_source(pack(raw, tmp_path / name))
+    files = [source.file(name) for name in source.names if "raw_data" in name]
+    assert len(list(unpacked.iterdir())) == len(files)
+    for file in files:
+        there = raw / file.name.removeprefix(f"{ROOT}/")
+        assert file.read() == there.read_bytes() and file.head(10) == there.read_bytes()[:10]
+        assert file.where == f"{tmp_path / name}:{file.name}"
+    copies = pickle.loads(pickle.dumps(files))
+    del copies  # a worker is done with them; they are not its own
+    gc.collect()
+    assert len(list(unpacked.iterdir())) == len(files)
+    del files, file
+    gc.collect()
+    assert list(unpacked.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed(raw, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LARGE_BYTES", 100)
+    monkeypatch.setenv("MYOFLOW_CACHE", str(tmp_path / "cache"))
+    unpacked = tmp_path / "cache" / "unpacked"
+    unpacked.mkdir(parents=True)
+    host = module.socket.gethostname()
+    (unpacked / f"{host}.{2**22 + 1}.x.txt").write_text("left")  # above the highest number of a process
+    (unpacked / f"other-{host}.1.x.txt").write_text("another machine's")
+    source = open_source(pack(raw, tmp_path / "a.zip"))
+    file = source.file(source.names[0])
+    assert {path.name for path in unpacked.iterdir()} == {f"other-{host}.1.x.txt", file.path.name}
+
+
+def test_a_large_file_of_an_archive_is_never_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setenv("MYOFLOW_CACHE", str(tmp_path / "cache"))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as out:
+        out.writestr("long.bin", bytes(100 << 20))
+    tracemalloc.start()
+    file = open_source(tmp_path / "a.zip").file("long.bin")
+    digest, (_, peak) = file.sha256(), tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert digest == "20492a4d0d84f8beb1767f6616229f85d44c2827b64bdbfb260ee12fa1109e0e"
+    assert peak < 8 << 20

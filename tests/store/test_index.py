@@ -53,7 +53,7 @@ def test_rows_go_to_text_and_back_in_one_form(tmp_path):
     ("text", "says"),
     [
         ("", "damaged"),
-        ('{"version":1,"recordings":[{"id":"x"}]}', "damaged"),
+        ('{"version":2,"recordings":[{"id":"x"}]}', "damaged"),
         ("[]", "damaged"),
         ('{"version":9,"recordings":[]}', "version 9"),
     ],

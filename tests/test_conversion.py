@@ -294,6 +294,7 @@ import sys
 from pathlib import Path
 from myoflow.card import load_card
 from myoflow.conversion import convert
+from myoflow.parallel import Workers
 import zarr, scipy.io
 if __name__ == "__main__":
     print("ready", flush=True)

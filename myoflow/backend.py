@@ -8,6 +8,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
 
+import attrs
+from attrs.validators import ge, optional
+
 from myoflow import library
 from myoflow.build import load_one
 from myoflow.errors import did_you_mean
@@ -16,13 +19,32 @@ from myoflow.typed import frozen
 
 @frozen
 class Backend:
-    """Where stages run. `engine` is the code that runs them, `device` what it runs on, in training, too."""
+    """Where stages run. `engine` is the code that runs them, `device` what it runs on, in training, too.
+
+    `precision` is what inference computes in; training has its own (`train.precision`). `threads` is how many cores it
+    uses; left out, one for a few windows at a time and all for many. `compile` has torch compile the network.
+    `float_layers` are patterns (`*classifier*`) of matrix products that an int8 backend leaves in float.
+    Against torch in float32, the largest difference of an output may be `tolerance` times the outputs' root mean
+    square, and a metric may lose `metric_tolerance` percentage points (`myoflow verify`).
+    """
 
     name: str
     engine: str
     title: str = ""
     description: str = ""
     device: Literal["cpu", "cuda"] = "cpu"
+    precision: Literal["float32", "bf16", "int8"] = "float32"
+    threads: int | None = attrs.field(default=None, validator=optional(ge(1)))
+    compile: bool = False
+    float_layers: tuple[str, ...] = ()
+    tolerance: float = attrs.field(default=1e-4, validator=ge(0))
+    metric_tolerance: float = attrs.field(default=0.1, validator=ge(0))
+
+    @property
+    def exact(self) -> bool:
+        """Whether this is what other backends are measured against: torch in float32 on the CPU, or the host."""
+        plain = self.engine == "torch" and self.precision == "float32" and self.device == "cpu"
+        return self.engine == "host" or (plain and not self.compile)
 
 
 def load_backend(name: str) -> Backend:

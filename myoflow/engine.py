@@ -36,14 +36,24 @@ class Segment:
 @frozen(eq=False)
 class Parameters:
     """What a pipeline has learned: `states` of fitted host stages by their index, `weights` of torch modules
-    by their name in the pipeline (`tinymyo.blocks.0.norm1.weight`)."""
+    by their name in the pipeline (`tinymyo.blocks.0.norm1.weight`).
+
+    `calibration` are some training windows `(window, channel, time)` as they leave the window stage: what a backend
+    that computes in integers measures its ranges on.
+    """
 
     states: Mapping[int, State] = Factory(dict)
     weights: Mapping[str, Any] = Factory(dict)
+    calibration: Array | None = None
 
 
 class Program(Protocol):
-    """A compiled segment. Feeds like a kernel: any cut of the input gives the same concatenated output."""
+    """A compiled segment. Feeds like a kernel: any cut of the input gives the same concatenated output.
+
+    `choices` says in words what the engine chose, and why.
+    """
+
+    choices: tuple[str, ...]
 
     def feed(self, chunk: Array) -> Array:
         """Outputs completed by this chunk."""
@@ -67,8 +77,18 @@ class Engine:
         """Why this machine cannot run the backend, with what to install or change; None when it can."""
         return None
 
-    def compile(self, segment: Segment, backend: Backend, parameters: Parameters) -> Program:
-        """A fresh Program for the segment. Raises InputError when parameters that it needs are not there."""
+    def calibrates(self, backend: Backend) -> bool:
+        """Whether the backend needs examples of what will go into a segment."""
+        return False
+
+    def compile(
+        self, segment: Segment, backend: Backend, parameters: Parameters, calibration: Array | None = None
+    ) -> Program:
+        """A fresh Program for the segment; `calibration` are examples of its input, if the engine calibrates.
+
+        Raises:
+            InputError: parameters that it needs are not there, or this machine cannot run the backend.
+        """
         raise TypeError(f"{type(self).__name__} does not define compile")
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 import numpy as np
 
 from myoflow import weights
@@ -18,6 +19,7 @@ from myoflow.errors import InputError
 from myoflow.files import read_json, write_json
 from myoflow.fit import Split, fit_signals, fit_windows, learned, predict
 from myoflow.models import main_name, plan_recipe
+from myoflow.parity import compare, inexact, reference_plans, without_memory
 from myoflow.pipeline import Plan, compile_steps
 from myoflow.predictions import Predictions, concat
 from myoflow.prepare import Signal, cut, find_window, input_spec, key, signals, without_straddlers
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from myoflow.store import Store
 
 PARTS = ("train", "valid", "test")
+EXAMPLES = 128  # training windows kept for backends that calibrate
 
 
 class Experiment:
@@ -54,11 +57,7 @@ class Experiment:
 
     def run(self) -> dict[str, Any]:
         """All phases; gives the metrics."""
-        with self._timed("open data"):
-            self.store: Store = locate_store(self.recipe.data, self.progress, self.workers)
-            spec = input_spec(self.store, self.recipe.data, labels_of(self.recipe.data))
-            self.plans = plan_recipe(self.recipe, spec=spec)
-            self._same_data()
+        self.open()
         folds = self.recipe.data.split.assign(self._units())
         parts: dict[str, dict[int, list[Predictions]]] = defaultdict(lambda: defaultdict(list))
         for number, fold in enumerate(folds, 1):
@@ -73,9 +72,25 @@ class Experiment:
             "split": [dict(zip(PARTS, map(list, fold), strict=True)) for fold in folds],
             **summarise(models, self.recipe.evaluate, self.main),
         }
+        if parity := self._parity():
+            metrics["parity"] = parity
         self._report(metrics, models)
         write_json(self.folder / "metrics.json", metrics)  # last: its presence says that the run is finished
         return metrics
+
+    def open(self) -> None:
+        """Find the data, and plan every model for what it really is."""
+        with self._timed("open data"):
+            self.store: Store = locate_store(self.recipe.data, self.progress, self.workers)
+            spec = input_spec(self.store, self.recipe.data, labels_of(self.recipe.data))
+            self.plans = plan_recipe(self.recipe, spec=spec)
+            self._same_data()
+
+    def held_out(self, name: str, number: int) -> Windows:
+        """Test windows of a fold, as the named model gets them; `open` comes first."""
+        fold = self.recipe.data.split.assign(self._units())[number - 1]
+        plan = self.plans[name]
+        return self._windows(plan, self._signal_states(plan, fold[0]), fold, number)[2]
 
     def _same_data(self) -> None:
         """Refuse to go on with other data than the run began with: its parts would not belong together."""
@@ -119,13 +134,42 @@ class Experiment:
             )
         header = weights.Header.of(self.recipe.digest, plan.input, name)
         weights.save(folder / "weights.safetensors", parameters, header)
+        if parameters.weights:
+            calibration = examples(windows[0])
+            weights.save_calibration(folder, calibration)
+            parameters = attrs.evolve(parameters, calibration=calibration)
         with self._timed(f"predict {name}"):
             scores = predict(plan, start, windows[2], parameters)
-        predictions = _predictions(scores, windows[2], plan)
+        predictions = predictions_of(scores, windows[2], plan)
+        self._prove(name, folder, predictions, windows[2], parameters)
         predictions.save(done)
         (folder / "checkpoint.pt").unlink(missing_ok=True)  # the training is over
         write_json(self.folder / "timing.json", self.timing)
         return predictions
+
+    def _prove(
+        self, name: str, folder: Path, predictions: Predictions, windows: Windows, parameters: Parameters
+    ) -> None:
+        """Where another backend than torch in float32 has answered, ask that, too, and keep the difference."""
+        plan = self.plans[name]
+        backends = inexact(plan)
+        if not backends:
+            return
+        with self._timed(f"verify {name}"):
+            plain = reference_plans(self.recipe, plan)[name]
+            start = find_window(plan) + 1
+            scores = predict(plain, start, windows, parameters)
+            one, two = (predict(without_memory(made), start, windows, parameters) for made in (plain, plan))
+            reference = predictions_of(scores, windows, plain)
+            found = compare(reference, predictions, backends, self.recipe.evaluate, (one, two))
+        for problem in found.problems:
+            self.progress.say(f"{name} on {', '.join(backends)}: {problem}")
+        write_json(folder / "parity.json", found.plain())
+
+    def _parity(self) -> dict[str, Any]:
+        """What each model's backends changed, in the first fold and seed."""
+        first = {name: self._folder(name, 1, self.recipe.train.seeds[0]) / "parity.json" for name in self.plans}
+        return {name: read_json(path, None) for name, path in first.items() if path.is_file()}
 
     def _prepare(self, plan: Plan, stop: int, parameters: Parameters) -> list[Signal]:
         cache = Path(os.environ.get("MYOFLOW_CACHE", "cache"))
@@ -228,7 +272,14 @@ class Experiment:
             self.timing[phase] = round(self.timing.get(phase, 0.0) + time.perf_counter() - start, 3)
 
 
-def _predictions(scores: Any, windows: Windows, plan: Plan) -> Predictions:
+def examples(windows: Windows) -> Any:
+    """Training windows to calibrate on, evenly spread over the split: `(window, channel, time)`."""
+    chosen = np.unique(np.linspace(0, len(windows) - 1, min(EXAMPLES, len(windows))).round().astype(np.int64))
+    return windows.take(chosen)
+
+
+def predictions_of(scores: Any, windows: Windows, plan: Plan) -> Predictions:
+    """A model's scores of windows, with where the windows come from."""
     window = plan.steps[find_window(plan)]
     return Predictions(
         scores=scores,

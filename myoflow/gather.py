@@ -45,6 +45,8 @@ ABOUT = {
     "picture.png": "a few seconds of a test recording with truth and decisions",
     "weights.safetensors": "learned numbers, with channels, rate and labels in the header",
     "predictions.npz": "scores of every test window",
+    "calibration.npy": "training windows that int8 backends measure ranges on",
+    "parity.json": "what the backend changed, against torch in float32",
     "history.jsonl": "one line per epoch",
 }
 
@@ -70,12 +72,13 @@ def gather(folder: Path, recipe: Recipe, metrics: Mapping[str, Any], outcome: Ou
         title=recipe.title or recipe.name,
         recipe=recipe.name,
         created=created.pop("started", None),
-        warnings=_warnings(recipe),
+        warnings=_warnings(recipe, metrics),
         protocol=_protocol(recipe, metrics, outcome.plans[main]),
         dataset=_dataset(recipe),
         data=tuple(_data_row(row) for row in outcome.counts if row["fold"] == 1 or row["split"] == "test"),
         plan=_plan(outcome.plans, main),
         scores=metrics,
+        parity=metrics.get("parity", {}),
         curves=_curves(folder, recipe, outcome.models),
         examples=_examples(outcome, main),
         timeline=_timeline(outcome, main),
@@ -108,8 +111,12 @@ def _processor() -> str:
     return platform.processor() or "unknown processor"
 
 
-def _warnings(recipe: Recipe) -> tuple[str, ...]:
-    found = []
+def _warnings(recipe: Recipe, metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    found = [
+        f"{name} on {', '.join(parity['backends'])}: {problem}"
+        for name, parity in metrics.get("parity", {}).items()
+        for problem in parity["problems"]
+    ]
     if recipe.data.splice:
         found.append("Unlabelled samples were cut out before filtering, so that filters ring at every seam.")
     return tuple(found)

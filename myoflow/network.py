@@ -53,3 +53,10 @@ def load(module: torch.nn.Module, weights: Mapping[str, Any]) -> None:
             raise MyoflowError(f"'{name}' has shape {tuple(given.shape)}, the pipeline needs {tuple(tensor.shape)}")
         chosen[name] = given
     module.load_state_dict(chosen)
+
+
+def trained(segment: Segment, weights: Mapping[str, Any]) -> torch.nn.Sequential:
+    """The segment's modules with trained weights, in eval mode. Raises as `load`."""
+    module = build(segment)
+    load(module, weights)
+    return module.eval()

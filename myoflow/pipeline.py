@@ -215,9 +215,28 @@ def compile_steps(plan: Plan, parameters: Parameters, start: int = 0, stop: int 
     links, axes = [], []
     for segment in plan.segments(start, stop):
         backend = load_backend(segment.backend)
-        links.append(ENGINES[backend.engine]().compile(segment, backend, parameters))
+        engine = ENGINES[backend.engine]()
+        examples = calibration_of(plan, parameters, segment.index) if engine.calibrates(backend) else None
+        links.append(engine.compile(segment, backend, parameters, examples))
         axes.append(segment.output.open_axis)
     return Chain(links, axes)
+
+
+def calibration_of(plan: Plan, parameters: Parameters, index: int) -> Array:
+    """The calibration windows as the input of step `index`, which stands behind the window stage."""
+    window = plan.find("window")
+    if parameters.calibration is None or window is None or index <= window:
+        step = plan.steps[index]
+        raise InputError(
+            f"backend '{step.backend}' computes in integers and needs training windows to measure their ranges on; "
+            "a run keeps them beside its weights (calibration.npy): run the recipe again, or choose another backend"
+        )
+    before = plan.segments(window + 1, index)
+    return (
+        compile_steps(plan, parameters, window + 1, index).feed(parameters.calibration)
+        if before
+        else (parameters.calibration)
+    )
 
 
 def label(array: Array, spec: Spec) -> xr.DataArray:

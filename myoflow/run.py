@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from myoflow import weights
+from myoflow.backend import load_backend
 from myoflow.errors import InputError
 from myoflow.files import locked, read_json, write_json, write_text
+from myoflow.fit import learned
 from myoflow.models import main_name, pipelines, plan_recipe, require_backends
+from myoflow.pipeline import engine_of
+from myoflow.prepare import find_window
 from myoflow.progress import Progress, logged
 from myoflow.spec import Spec
 
@@ -34,16 +38,26 @@ class Run:
     recipe: Recipe
     metrics: dict[str, Any]
 
-    def pipeline(self, model: str | None = None, fold: int = 1, seed: int | None = None) -> Pipeline:
-        """A trained pipeline; the recipe's own unless `model` names a baseline."""
+    def pipeline(
+        self, model: str | None = None, fold: int = 1, seed: int | None = None, backend: str | None = None
+    ) -> Pipeline:
+        """A trained pipeline; the recipe's own unless `model` names a baseline, on its backends unless one is given.
+
+        Raises:
+            InputError: there is no such model, or the backend cannot run here.
+        """
         parameters, _ = self.load(model, fold, seed)
-        return pipelines(self.recipe)[model or main_name(self.recipe)].with_parameters(parameters)
+        if backend is not None:
+            reason = engine_of(backend).missing(load_backend(backend))
+            if reason:
+                raise InputError(f"backend '{backend}' cannot run on this machine: {reason}")
+        return pipelines(self.recipe, backend)[model or main_name(self.recipe)].with_parameters(parameters)
 
     def spec(self, model: str | None = None) -> Spec:
         """The input that the models were trained on."""
         return self.load(model, 1, None)[1].spec()
 
-    def predict(self, array: xr.DataArray, model: str | None = None) -> xr.DataArray:
+    def predict(self, array: xr.DataArray, model: str | None = None, backend: str | None = None) -> xr.DataArray:
         """Scores `(window, label)` of a recording `(channel, time)` at the trained rate and units.
 
         `predict(x).idxmax("label")` gives decisions; `time` is the end of each window in s.
@@ -68,11 +82,30 @@ class Run:
         if self.recipe.pipeline[0].name != "quality":
             _refuse_gaps(array, trained)
         values = array.assign_attrs(labels=list(trained.labels), SamplingFrequency=trained.rate_hz)
-        return self.pipeline(model).run(values)
+        return self.pipeline(model, backend=backend).run(values)
 
-    def stream(self, model: str | None = None) -> Stream:
+    def stream(self, model: str | None = None, backend: str | None = None) -> Stream:
         """A live decoder: feed `(channel, time)`, get `(window, label)` scores."""
-        return self.pipeline(model).stream(self.spec(model))
+        return self.pipeline(model, backend=backend).stream(self.spec(model))
+
+    def export(self, out: str | Path, backend: str = "onnx", model: str | None = None) -> Path:
+        """Write the trained network of fold 1 and the first seed as a model file; see `export.onnx_file`.
+
+        Raises:
+            InputError: a model without a network, a folder at `out`, or a backend that cannot be exported.
+        """
+        from myoflow.export.onnx_file import export_onnx
+
+        out, name = Path(out), model or main_name(self.recipe)
+        if out.is_dir():
+            raise InputError(f"{out} is a folder; name the file to write, such as {out / 'model.onnx'}")
+        parameters, header = self.load(name)
+        plan = plan_recipe(self.recipe, spec=header.spec())[name]
+        network = learned(plan, find_window(plan) + 1)
+        if network is None:
+            raise InputError(f"{name} has no network to export; it is fitted without torch")
+        told = {"recipe": self.recipe.name, "digest": self.recipe.digest, "model": name, "title": self.recipe.title}
+        return export_onnx(plan, network, parameters, backend, told, out)
 
     def load(
         self, model: str | None = None, fold: int = 1, seed: int | None = None

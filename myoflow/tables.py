@@ -14,7 +14,9 @@ from myoflow.typed import describe, hints_of, plain
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from myoflow.bench import Cost
     from myoflow.conversion import Summary
+    from myoflow.parity import Parity
     from myoflow.pipeline import Plan, Step
     from myoflow.progress import Progress
     from myoflow.recipe import Recipe
@@ -111,6 +113,37 @@ def scores(run: Run) -> None:
         f"95 % intervals by bootstrap over {interval['unit']}s",
         f"report: {run.folder / 'report.html'}",
     )
+
+
+def parity(found: Parity) -> None:
+    """What a backend changed, against torch in float32."""
+    table = _table(
+        "metric", "torch float32", ", ".join(found.backends), "change in points", right=("change in points",)
+    )
+    for name, change in found.metrics.items():
+        moved = f"{100 * change.difference:+.2f} [{100 * change.low:+.2f}, {100 * change.high:+.2f}]"
+        table.add_row(name, f"{100 * change.reference:.2f} %", f"{100 * change.value:.2f} %", moved)
+    _print(table)
+    _print(
+        f"{found.windows} test windows, {found.decisions} decided otherwise; outputs differ by {found.mean:.2g} on "
+        f"average and {found.largest:.2g} at most, their size is {found.scale:.2g}"
+    )
+
+
+def costs(found: list[Cost]) -> None:
+    """What stages cost on backends."""
+    columns = ("p50 ms", "p99 ms", "throughput", "MAC/s", "of float32 peak", "memory")
+    table = _table("stage", "backend", *columns, right=columns)
+    for cost in found:
+        if cost.note:
+            table.add_row(cost.stage, cost.backend, cost.note, *[""] * 5)
+            continue
+        speed, share = (_si(cost.macs_per_s), f"{100 * cost.share:.0f} %") if cost.macs_per_s else ("", "")
+        throughput = f"{cost.throughput:,.0f} {cost.unit}"
+        latency = (f"{1e3 * cost.p50_s:.3f}", f"{1e3 * cost.p99_s:.3f}")
+        table.add_row(cost.stage, cost.backend, *latency, throughput, speed, share, _si(cost.memory_bytes, "B"))
+    _print(table)
+    _print("latency of 20 ms of signal, or of one window behind the window stage; peak: one core, measured now")
 
 
 def conversion(summary: Summary) -> None:

@@ -17,6 +17,7 @@ from myoflow.files import beside
 from myoflow.spec import Spec
 
 FORMAT = "myoflow-1"
+CALIBRATION = "calibration.npy"
 
 
 @frozen
@@ -57,6 +58,21 @@ def save(path: Path, parameters: Parameters, header: Header) -> None:
         save_file(tensors, str(part), metadata=metadata)
 
 
+def save_calibration(folder: Path, windows: npt.NDArray[Any]) -> None:
+    """Keep training windows beside the weights, for backends that measure ranges on them."""
+    with beside(folder / CALIBRATION) as part, part.open("wb") as file:
+        np.save(file, windows.astype(np.float32, copy=False))
+
+
+def calibration(folder: Path) -> npt.NDArray[Any] | None:
+    """The windows that `save_calibration` kept, read when they are touched; None when there are none."""
+    path = folder / CALIBRATION
+    try:
+        return np.load(path, mmap_mode="r") if path.is_file() else None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error}); delete it, and run again for an int8 backend") from None
+
+
 def load(path: Path) -> tuple[Parameters, Header]:
     """Read a file written by `save`. Raises InputError when it is missing, damaged or of another kind."""
     from safetensors import SafetensorError, safe_open
@@ -80,4 +96,4 @@ def load(path: Path) -> tuple[Parameters, Header]:
     if told.pop("format", None) != FORMAT:
         raise InputError(f"{path} was not written by this version of `myoflow run`: it has no header '{FORMAT}'")
     header = Header(**{**told, "channels": tuple(told["channels"]), "labels": tuple(told["labels"])})
-    return Parameters(states=dict(states), weights=weights), header
+    return Parameters(dict(states), weights, calibration(path.parent)), header

@@ -45,7 +45,7 @@ def test_the_folder_holds_everything(place: Path) -> None:
     }  # fmt: skip
     for seed in (0, 1):
         found = {p.name for p in (done / "fold-1" / "tinymyo" / f"seed-{seed}").iterdir()}
-        assert found == {"weights.safetensors", "predictions.npz", "history.jsonl"}
+        assert found == {"weights.safetensors", "predictions.npz", "history.jsonl", "calibration.npy"}
     assert [p.name for p in (done / "fold-1" / "lda").iterdir()] == ["seed-0"], "a fit without chance runs once"
 
 

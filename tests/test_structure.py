@@ -11,11 +11,12 @@ PACKAGE = ROOT / "myoflow"
 # Floors from the ground up, as in docs/design.md; a folder stands for all of its files.
 FLOORS = [
     ("errors", "typed", "progress", "files", "parallel", "cluster"),
-    ("spec", "registry", "library", "recording", "stage", "engine", "dsp", "nn", "simulate"),
+    ("spec", "registry", "library", "recording", "stage", "engine", "dsp", "nn", "text", "simulate"),
     ("document", "extend", "build", "split", "card", "backend", "recipe", "schema", "store", "readers", "formats"),
     (
         "stages",
         "network",
+        "lower",
         "engines",
         "pipeline",
         "prepare",
@@ -27,7 +28,7 @@ FLOORS = [
         "export",
     ),
     ("tasks", "checkpoint", "train", "fit", "predictions", "scores", "report"),
-    ("models", "gather", "experiment", "run"),
+    ("models", "parity", "gather", "experiment", "verify", "bench", "run"),
     ("tables", "cli", "__main__", "__init__"),
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import sys
 
-from myoflow.cli import data, recipes
+from myoflow.cli import backends, data, recipes
 from myoflow.cli.app import app
 
-__all__ = ["app", "data", "main", "recipes"]
+__all__ = ["app", "backends", "data", "main", "recipes"]
 
 
 def main() -> None:

@@ -82,6 +82,7 @@ class Chain:
             raise ValueError("a chain needs at least one link")
         self._links = tuple(links)
         self._axes = tuple(axes)
+        self.choices: tuple[str, ...] = ()
 
     def feed(self, chunk: Array) -> Array:
         for link in self._links:

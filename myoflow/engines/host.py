@@ -11,6 +11,7 @@ from myoflow.stage import Stage
 
 if TYPE_CHECKING:
     from myoflow.backend import Backend
+    from myoflow.dsp.kernel import Array
 
 
 @ENGINES.add("host")
@@ -20,7 +21,9 @@ class HostEngine(Engine):
     def runs(self, stage: type[Stage]) -> bool:
         return stage.on_host()
 
-    def compile(self, segment: Segment, backend: Backend, parameters: Parameters) -> Program:
+    def compile(
+        self, segment: Segment, backend: Backend, parameters: Parameters, calibration: Array | None = None
+    ) -> Program:
         kernels = []
         for offset, (stage, spec) in enumerate(zip(segment.stages, segment.specs, strict=True)):
             state = parameters.states.get(segment.index + offset)

@@ -4,45 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from myoflow.engine import ENGINES, Engine, Parameters, Program, Segment
 from myoflow.errors import InputError
-from myoflow.network import build, load
+from myoflow.lower.batches import Batches
+from myoflow.network import trained
 from myoflow.stage import Stage
 
 if TYPE_CHECKING:
-    import torch
-
     from myoflow.backend import Backend
     from myoflow.dsp.kernel import Array
-    from myoflow.spec import Spec
-
-BATCH = 64  # windows at a time: bounds memory, and larger batches are no faster on a CPU
-
-
-class TorchProgram:
-    """A module over batches of windows."""
-
-    def __init__(self, module: torch.nn.Module, device: torch.device, output: Spec) -> None:
-        self._module = module
-        self._device = device
-        self._empty = tuple(0 if size is None else size for size in output.sizes)
-
-    def feed(self, chunk: Array) -> Array:
-        import torch
-
-        if len(chunk) == 0:
-            return np.empty(self._empty, np.float32)
-        parts = []
-        with torch.inference_mode():
-            for start in range(0, len(chunk), BATCH):
-                batch = torch.from_numpy(np.ascontiguousarray(chunk[start : start + BATCH], dtype=np.float32))
-                parts.append(self._module(batch.to(self._device)).float().cpu().numpy())
-        return np.concatenate(parts)
-
-    def flush(self) -> Array:
-        return np.empty(self._empty, np.float32)
 
 
 @ENGINES.add("torch")
@@ -53,6 +23,8 @@ class TorchEngine(Engine):
         return stage.on_torch()
 
     def missing(self, backend: Backend) -> str | None:
+        if backend.precision == "int8":
+            return "torch runs in float32 or bf16; for int8 use onnx-int8 or openvino-int8"
         if backend.device != "cuda":
             return None
         import torch
@@ -61,13 +33,25 @@ class TorchEngine(Engine):
             return None
         return "torch sees no CUDA device here; use --backend torch, or install a CUDA build of torch and a driver"
 
-    def compile(self, segment: Segment, backend: Backend, parameters: Parameters) -> Program:
+    def compile(
+        self, segment: Segment, backend: Backend, parameters: Parameters, calibration: Array | None = None
+    ) -> Program:
         import torch
 
         reason = self.missing(backend)
         if reason:
             raise InputError(f"backend '{backend.name}' cannot run on this machine: {reason}")
-        module = build(segment)
-        load(module, parameters.weights)
         device = torch.device(backend.device)
-        return TorchProgram(module.to(device).eval(), device, segment.output)
+        dtype = torch.bfloat16 if backend.precision == "bf16" else torch.float32
+        module = trained(segment, parameters.weights).to(device, dtype)
+        call = torch.compile(module) if backend.compile else module
+
+        def run(batch: Array, threads: int) -> Array:
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
+            with torch.inference_mode():
+                out: Array = call(torch.from_numpy(batch).to(device, dtype)).float().cpu().numpy()
+            return out
+
+        choices = (f"torch in {backend.precision}", *(["compiled"] if backend.compile else []))
+        return Batches(run, backend, segment.output, choices)

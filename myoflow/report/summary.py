@@ -150,7 +150,10 @@ class RunFile:
 
 @frozen(eq=False)
 class RunSummary:
-    """A run. `scores` is what `myoflow.scores.summarise` returns; `warnings` become banners at the top."""
+    """A run. `scores` is what `myoflow.scores.summarise` returns; `warnings` become banners at the top.
+
+    `parity` says by model what its backends changed, as `myoflow.parity.Parity.plain` gives it.
+    """
 
     title: str
     recipe: str
@@ -161,6 +164,7 @@ class RunSummary:
     data: tuple[DataRow, ...] = ()
     plan: tuple[PlanRow, ...] = ()
     scores: Mapping[str, Any] | None = None
+    parity: Mapping[str, Mapping[str, Any]] = Factory(dict)
     curves: tuple[Curve, ...] = ()
     examples: tuple[Example, ...] = ()
     timeline: Timeline | None = None

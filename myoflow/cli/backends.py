@@ -1,0 +1,72 @@
+"""Verbs on places to run: verify, bench, export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from myoflow.cli.app import Overrides, app
+
+RunArg = Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")]
+Model = Annotated[Optional[str], typer.Option(help="A baseline of the recipe; default its own pipeline.")]  # noqa: UP045
+
+
+@app.command()
+def verify(
+    run: RunArg,
+    backend: Annotated[str, typer.Option(help="The backend to prove; see `myoflow list backends`.")],
+    model: Model = None,
+) -> None:
+    """Compare a run's model on a backend with torch in float32, on its test windows."""
+    from myoflow import tables
+    from myoflow.errors import MyoflowError
+    from myoflow.progress import Bars
+    from myoflow.run import load_run
+    from myoflow.verify import verify as prove
+
+    found = prove(load_run(run), backend, model, Bars())
+    tables.parity(found)
+    if found.problems:
+        raise MyoflowError(f"{backend} is not within its tolerances: " + "; ".join(found.problems))
+
+
+@app.command()
+def bench(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name or path, or a run's folder.")],
+    overrides: Overrides = None,
+    backend: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="A further backend for the learned stages; may be given several times."),
+    ] = None,
+) -> None:
+    """Time every stage of a recipe, the learned ones on each backend asked for."""
+    from myoflow import tables
+    from myoflow.bench import bench as measure
+    from myoflow.models import main_name, plan_recipe
+    from myoflow.recipe import load
+    from myoflow.run import load_run
+
+    parameters = None
+    if (Path(recipe) / "recipe.yaml").is_file():
+        done = load_run(recipe)
+        parameters, header = done.load()
+        loaded, plans = done.recipe, plan_recipe(done.recipe, spec=header.spec())
+    else:
+        loaded = load(recipe, overrides or ())
+        plans = plan_recipe(loaded)
+    tables.costs(measure(plans[main_name(loaded)], backend or (), parameters))
+
+
+@app.command()
+def export(
+    run: RunArg,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write, such as model.onnx.")],
+    backend: Annotated[str, typer.Option(help="onnx or onnx-int8.")] = "onnx",
+    model: Model = None,
+) -> None:
+    """Write a run's trained network as one self-describing model file."""
+    from myoflow.run import load_run
+
+    typer.echo(load_run(run).export(out, backend, model))

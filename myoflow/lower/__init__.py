@@ -1,0 +1,1 @@
+"""Lowering: torch modules into the forms that other runtimes take."""

@@ -1,0 +1,118 @@
+"""Parity: what another backend changed in a model's answers on held-out windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from attrs import asdict, evolve, frozen
+
+from myoflow.backend import load_backend
+from myoflow.models import plan_recipe
+from myoflow.predictions import Predictions
+from myoflow.scores import difference, score
+
+if TYPE_CHECKING:
+    from myoflow.pipeline import Plan
+    from myoflow.recipe import Recipe
+
+Floats = npt.NDArray[np.float32]
+
+
+@frozen
+class Change:
+    """A metric on torch in float32 and on the backend, both as shares of 1, and the difference with its interval."""
+
+    reference: float
+    value: float
+    difference: float
+    low: float
+    high: float
+
+
+@frozen
+class Parity:
+    """One model on `backends` against torch in float32, on the same windows.
+
+    `largest` and `mean` are absolute differences of outputs, `scale` the root mean square of the reference's.
+    `decisions` is how many windows were decided otherwise. `problems` are empty where the stated tolerances hold.
+    """
+
+    backends: tuple[str, ...]
+    windows: int
+    largest: float
+    mean: float
+    scale: float
+    decisions: int
+    metrics: Mapping[str, Change]
+    problems: tuple[str, ...] = ()
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {**asdict(self), "backends": list(self.backends), "problems": list(self.problems)}
+
+
+def inexact(plan: Plan) -> tuple[str, ...]:
+    """Backends of a plan that compute otherwise than torch in float32 does, in order of appearance."""
+    names = dict.fromkeys(step.backend for step in plan.steps if not step.stage.training_only)
+    return tuple(name for name in names if not load_backend(name).exact)
+
+
+def reference_plans(recipe: Recipe, like: Plan) -> dict[str, Plan]:
+    """Plans of a recipe's models with every stage on its default: host, and torch in float32."""
+    plain = evolve(recipe, backend=None, backends=(), baseline_backends={})  # type: ignore[misc]
+    return plan_recipe(plain, spec=like.input)
+
+
+def without_memory(plan: Plan) -> Plan:
+    """The plan up to the first stage that remembers (a vote): behind it small differences vanish, or turn decisions."""
+    stop = next((step.index for step in plan.steps if step.stage.remembers), len(plan.steps))
+    return evolve(plan, steps=plan.steps[:stop])
+
+
+def compare(
+    reference: Predictions,
+    other: Predictions,
+    backends: Sequence[str],
+    metrics: Sequence[str],
+    outputs: tuple[Floats, Floats] | None = None,
+) -> Parity:
+    """How far `other`, computed on `backends`, is from `reference`, computed by torch in float32.
+
+    `outputs` are both models' numbers before any stage that remembers; default the scores themselves.
+
+    Raises:
+        InputError: they are of different windows, or a backend does not exist.
+    """
+    one, two = outputs if outputs is not None else (reference.scores, other.scores)
+    gap = np.abs(one - two)
+    scale = float(np.sqrt(np.mean(one**2)))
+    turned = int((reference.decision != other.decision).sum())
+    ones, others = [reference], [other]
+    before, after = score(ones, metrics), score(others, metrics)
+    moved = difference(others, ones, metrics)
+    changes = {
+        name: Change(before[name].value, after[name].value, moved[name].value, moved[name].low, moved[name].high)
+        for name in metrics
+    }
+    cards = [load_backend(name) for name in backends]
+    tolerance = max((card.tolerance for card in cards), default=0.0)
+    points = max((card.metric_tolerance for card in cards), default=0.0)
+    problems = []
+    if not gap.max() <= tolerance * scale:
+        problems.append(f"outputs differ by up to {gap.max() / scale:.2g} of their size, {tolerance:g} is allowed")
+    for name, change in changes.items():
+        if -100 * change.difference > points + 1e-9:
+            problems.append(f"{name} is {-100 * change.difference:.2f} points lower, {points:g} is allowed")
+    return Parity(
+        backends=tuple(backends),
+        windows=len(reference),
+        largest=float(gap.max()),
+        mean=float(gap.mean()),
+        scale=scale,
+        decisions=turned,
+        metrics=changes,
+        problems=tuple(problems),
+    )

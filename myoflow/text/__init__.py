@@ -1,0 +1,1 @@
+"""Text: spelling, language models, and the search from frames of letters to words."""

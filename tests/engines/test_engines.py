@@ -1,0 +1,169 @@
+"""Engines: every backend that works here gives what torch in float32 gives, stage by stage and mixed."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+
+from myoflow import library
+from myoflow.backend import load_backend
+from myoflow.engine import ENGINES, Parameters
+from myoflow.errors import InputError
+from myoflow.network import build
+from myoflow.pipeline import Pipeline, Plan, compile_steps, engine_of
+from myoflow.spec import Spec
+
+PACKAGES = ("onnx", "onnxruntime", "onnxscript", "openvino", "nncf")
+pytestmark = pytest.mark.skipif(
+    any(importlib.util.find_spec(name) is None for name in PACKAGES), reason="needs the extras onnx and openvino"
+)
+
+SPEC = Spec.signal(4, 200.0, labels=("rest", "fist", "point"))
+STAGES = """
+- highpass: {cut: 20 Hz}
+- window: {length: 200 ms, stride: 100 ms}
+- zscore: {over: window}
+- patch: {length: 10 samples}
+- tinymyo: {layers: 2, width: 16, heads: 2}
+- classify
+"""
+FIRST = 3  # patch
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the file: exporting takes seconds."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MYOFLOW_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def windows() -> np.ndarray:
+    return np.random.default_rng(1).standard_normal((70, 4, 40)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def parameters(windows: np.ndarray) -> Parameters:
+    import torch
+
+    torch.manual_seed(3)
+    network = Pipeline.from_yaml(STAGES).plan(SPEC).segments(FIRST)[0]
+    weights = {name: tensor.numpy() for name, tensor in build(network).state_dict().items()}
+    return Parameters(weights=weights, calibration=windows[:32])
+
+
+def plan(backend: str | None = None, backends: tuple[str | None, ...] = (None,) * 6) -> Plan:
+    return Pipeline(Pipeline.from_yaml(STAGES).stages, backend=backend, backends=backends).plan(SPEC)
+
+
+def answer(made: Plan, parameters: Parameters, windows: np.ndarray) -> np.ndarray:
+    return compile_steps(made, parameters, 2).feed(windows)
+
+
+HERE = [name for name in ("torch-bf16", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8")]
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_a_backend_is_within_its_tolerance(name: str, parameters: Parameters, windows: np.ndarray) -> None:
+    expected = answer(plan(), parameters, windows)
+    found = answer(plan(name), parameters, windows)
+    assert found.dtype == np.float32 and found.shape == expected.shape == (70, 3)
+    scale = np.sqrt(np.mean(expected**2))
+    assert np.abs(found - expected).max() <= load_backend(name).tolerance * scale
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino-int8"])
+def test_any_number_of_windows_at_a_time_gives_the_same(name: str, parameters: Parameters, windows: np.ndarray) -> None:
+    program = compile_steps(plan(name), parameters, 2)
+    whole = program.feed(windows)
+    pieces = [program.feed(windows[a:b]) for a, b in ((0, 1), (1, 1), (1, 6), (6, 70))]
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=2e-5)
+    assert program.feed(windows[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("stage", [3, 4, 5])
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_each_learned_stage_can_run_elsewhere(
+    stage: int, name: str, parameters: Parameters, windows: np.ndarray
+) -> None:
+    """Filters on the host, one stage here, the others on torch; a hand-over for each segment."""
+    chosen = tuple(name if index == stage else None for index in range(6))
+    made = plan(None, chosen)
+    assert [step.backend for step in made.steps].count(name) == 1
+    np.testing.assert_allclose(
+        answer(made, parameters, windows), answer(plan(), parameters, windows), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_stages_that_a_backend_cannot_run_stay_and_the_plan_says_so() -> None:
+    steps = {step.stage.name: (step.backend, step.note) for step in plan("onnx").steps}
+    assert steps["tinymyo"] == ("onnx", "")
+    assert steps["highpass"] == ("host", "stays on host: onnx cannot run it")
+
+
+def test_int8_without_calibration_windows_is_refused(parameters: Parameters) -> None:
+    bare = attrs.evolve(parameters, calibration=None)
+    with pytest.raises(InputError, match=r"'onnx-int8' computes in integers and needs training windows"):
+        compile_steps(plan("onnx-int8"), bare, 2)
+
+
+def test_int8_calibrates_on_what_reaches_the_network(parameters: Parameters, windows: np.ndarray) -> None:
+    """The z-score before the network makes the scale of the calibration windows irrelevant."""
+    loud = attrs.evolve(parameters, calibration=1000 * windows[:32])
+    one, other = (answer(plan("onnx-int8"), known, windows) for known in (parameters, loud))
+    np.testing.assert_allclose(one, other, atol=0.05 * float(np.abs(one).max()))
+
+
+@pytest.mark.parametrize(
+    ("backend", "package", "extra"), [("onnx", "onnxscript", "onnx"), ("openvino-int8", "nncf", "openvino")]
+)
+def test_a_missing_package_names_the_extra(
+    backend: str, package: str, extra: str, parameters: Parameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib
+
+    module = importlib.import_module(f"myoflow.engines.{load_backend(backend).engine}")
+    known = module.find_spec
+    monkeypatch.setattr(module, "find_spec", lambda name: None if name == package else known(name))
+    with pytest.raises(InputError, match=rf"{package} missing: pip install 'myoflow\[{extra}\]'"):
+        compile_steps(plan(backend), parameters, 2)
+
+
+def test_what_an_engine_cannot_do_is_said() -> None:
+    card = load_backend("onnx")
+    assert "not for cpu bf16" in str(ENGINES["onnx"]().missing(attrs.evolve(card, precision="bf16")))
+    assert "int8 use onnx-int8" in str(ENGINES["torch"]().missing(attrs.evolve(card, precision="int8")))
+    assert "not on cuda" in str(ENGINES["openvino"]().missing(attrs.evolve(card, device="cuda")))
+
+
+def test_all_shipped_backends_name_an_engine_and_a_tolerance() -> None:
+    for name in library.names("backends"):
+        card = load_backend(name)
+        assert engine_of(name) is not None
+        assert card.exact == (name in ("host", "torch")) and card.metric_tolerance <= 0.5
+
+
+def test_threads_fit_the_batch(parameters: Parameters) -> None:
+    from myoflow.lower.batches import Batches
+    from myoflow.parallel import cores
+
+    asked = []
+
+    def run(batch: np.ndarray, threads: int) -> np.ndarray:
+        asked.append((len(batch), threads))
+        return batch[:, 0]
+
+    card = load_backend("torch")
+    output = SPEC.evolve(dims=("window", "label"), sizes=(None, 3))
+    for fixed in (None, 7):
+        program = Batches(run, attrs.evolve(card, threads=fixed), output)
+        program.feed(np.zeros((70, 2, 3), np.float32))
+        program.feed(np.zeros((1, 2, 3), np.float32))
+    many = cores()
+    assert asked == [(64, many), (6, many), (1, 1), (64, 7), (6, 7), (1, 7)]

@@ -1,0 +1,126 @@
+"""Kneser-Ney models: sums, a hand calculation, back-off, ARPA files there and back and broken."""
+
+import itertools
+import math
+import random
+from pathlib import Path
+
+import pytest
+
+from myoflow.errors import InputError
+from myoflow.text import arpa
+from myoflow.text.ngram import BEGIN, END, UNKNOWN, NGram, build
+
+
+def corpus(seed: int = 0, sentences: int = 300) -> list[list[str]]:
+    """Sentences of letters, some rarer than others."""
+    rng = random.Random(seed)
+    letters = "abcdefghij"
+    return [[rng.choice(letters[: rng.randint(2, 10)]) for _ in range(rng.randint(1, 8))] for _ in range(sentences)]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_every_context_leaves_a_chance_of_one(order: int) -> None:
+    model = build(corpus(), order)
+    outcomes = [*model.words, END, UNKNOWN]
+    for length in range(4):
+        for words in itertools.product([*model.words[:4], "unheard"], repeat=length):
+            context = model.start()
+            for word in words:
+                _, context = model.score(context, word)
+            assert sum(10 ** model.score(context, word)[0] for word in outcomes) == pytest.approx(1, abs=1e-9)
+
+
+def test_a_corpus_small_enough_to_do_by_hand() -> None:
+    """Bigrams of "a b" and "a": the discounts fall back to 0.5, 1, 1.5.
+
+    Counts: <s> a twice, a b, b </s>, a </s> once. Unigrams count what they follow: a 1 (<s>), b 1 (a), </s> 2 (b, a);
+    four in all, uniform 1 in 4 (a, b, </s>, <unk>).
+    """
+    model = build([["a", "b"], ["a"]], 2)
+    left = (0.5 + 0.5 + 1.0) / 4
+    a, end = 0.5 / 4 + left / 4, (2 - 1) / 4 + left / 4
+    assert 10 ** model.score((), "a")[0] == pytest.approx(a)
+    assert 10 ** model.score((), UNKNOWN)[0] == pytest.approx(left / 4)
+    assert 10 ** model.score((BEGIN,), "a")[0] == pytest.approx((2 - 1) / 2 + 1 / 2 * a)
+    assert 10 ** model.score(("a",), END)[0] == pytest.approx(0.5 / 2 + 0.5 * end)
+    assert 10 ** model.score(("a",), "a")[0] == pytest.approx(0.5 * a)  # never seen: backs off
+
+
+def test_what_was_read_more_often_is_likelier() -> None:
+    model = build([["turn", "left"]] * 9 + [["turn", "right"]], 3)
+    assert model.sentence(["turn", "left"]) > model.sentence(["turn", "right"]) > model.sentence(["left", "turn"])
+    assert model.perplexity([["turn", "left"]]) < model.perplexity([["right", "left"]])
+
+
+def test_order_of_sentences_does_not_matter() -> None:
+    one, other = corpus(), corpus()
+    random.Random(1).shuffle(other)
+    assert build(one, 3).probability == build(other, 3).probability
+
+
+def test_arpa_there_and_back(tmp_path: Path) -> None:
+    model = build(corpus(3), 4)
+    arpa.write(model, tmp_path / "lm.arpa")
+    again = arpa.read(tmp_path / "lm.arpa")
+    assert [len(t) for t in again.probability] == [len(t) for t in model.probability]
+    for sentence in corpus(4, 40):
+        assert again.sentence(sentence) == pytest.approx(model.sentence(sentence), abs=1e-5)
+
+
+GOOD = (
+    "\\data\\\nngram 1=3\nngram 2=1\n\n\\1-grams:\n-1\t<unk>\n0\t<s>\t-0.5\n-0.3\ta\n\n"
+    "\\2-grams:\n-0.2\t<s> a\n\n\\end\\\n"
+)
+
+
+def test_a_model_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "lm.arpa"
+    path.write_text(GOOD)
+    model = arpa.read(path)
+    assert model.score(model.start(), "a") == (-0.2, ())
+    assert model.score(model.start(), "b")[0] == pytest.approx(-1.5)  # backs off to <unk>
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "message"),
+    [
+        (("\\data\\", "data"), 1, "not an ARPA file"),
+        (("ngram 1=3", "ngram 1=4"), 5, "3 1-grams, but the head announces 4"),
+        (("ngram 1=3\n", ""), 2, "expected 'ngram 1='"),
+        (("-0.3\ta", "-0.3x\ta"), 8, "does not begin and end with numbers"),
+        (("-0.3\ta", "-0.3\ta b c"), 8, "expected a number, 1 words"),
+        (("-0.3\ta", "0.3\ta"), 8, "above 0"),
+        (("-0.3\ta", "-0.3\t<s>"), 8, "stands twice"),
+        (("\\2-grams:", "\\3-grams:"), 10, "expected \\2-grams:"),
+        (("\n\\end\\\n", ""), 11, "cut short"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_line(tmp_path: Path, change: tuple[str, str], line: int, message: str) -> None:
+    path = tmp_path / "lm.arpa"
+    path.write_text(GOOD.replace(*change, 1))
+    with pytest.raises(InputError) as error:
+        arpa.read(path)
+    assert message in str(error.value) and f"lm.arpa:{line}:" in str(error.value)
+
+
+def test_files_that_are_not_there_or_not_text(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.arpa: No such file"):
+        arpa.read(tmp_path / "none.arpa")
+    (tmp_path / "binary").write_bytes(b"mmap lm http://kheafield.com/code format version 5\n\xff\xfe")
+    with pytest.raises(InputError, match="no UTF-8"):
+        arpa.read(tmp_path / "binary")
+
+
+@pytest.mark.parametrize(
+    ("sentences", "message"),
+    [([], "no words"), ([[]], "no words"), ([["a", "<s>"]], "sentence 1 has the word '<s>'"), ([["a b"]], "'a b'")],
+)
+def test_what_no_model_can_be_built_from(sentences: list[list[str]], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        build(sentences, 2)
+
+
+def test_a_model_without_unknown_words_gives_them_no_chance() -> None:
+    model = NGram(({("a",): math.log10(0.5), (END,): math.log10(0.5)},), ({},))
+    assert model.score((), "b")[0] == -99

@@ -83,6 +83,7 @@ def test_columns_must_be_whole_numbers():
         (mat5(ARRAYS)[:128] + struct.pack("<II", 99, 8) + bytes(8), "byte 128: expected a variable, found element"),
         (mat5(ARRAYS)[:128] + struct.pack("<II", 15, 8) + b"no zlib!", "byte 128: a compressed variable cannot be"),
     ],
+    ids=["empty", "text", "head", "tag", "cut", "kind", "zlib"],  # the bytes hold the time of day
 )
 def test_a_broken_file_is_named_with_its_byte(data, says):
     with pytest.raises(InputError, match="^raw/a.mat: " + says):

@@ -47,10 +47,13 @@ class TorchEngine(Engine):
         call = torch.compile(module) if backend.compile else module
 
         def run(batch: Array, threads: int) -> Array:
-            if torch.get_num_threads() != threads:
-                torch.set_num_threads(threads)
-            with torch.inference_mode():
-                out: Array = call(torch.from_numpy(batch).to(device, dtype)).float().cpu().numpy()
+            before = torch.get_num_threads()
+            torch.set_num_threads(threads)
+            try:
+                with torch.inference_mode():
+                    out: Array = call(torch.from_numpy(batch).to(device, dtype)).float().cpu().numpy()
+            finally:
+                torch.set_num_threads(before)  # sums of a training that goes on in this process must not change
             return out
 
         choices = (f"torch in {backend.precision}", *(["compiled"] if backend.compile else []))

@@ -167,3 +167,17 @@ def test_threads_fit_the_batch(parameters: Parameters) -> None:
         program.feed(np.zeros((1, 2, 3), np.float32))
     many = cores()
     assert asked == [(64, many), (6, many), (1, 1), (64, 7), (6, 7), (1, 7)]
+
+
+def test_a_prediction_leaves_the_threads_of_a_training_alone(parameters: Parameters, windows: np.ndarray) -> None:
+    import torch
+
+    plan = Pipeline.from_yaml(STAGES).plan(SPEC)
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            compile_steps(plan, parameters, FIRST).feed(windows)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)

@@ -18,6 +18,8 @@ WINDOWS = ("window", "channel", "time")
 FEATURES = ("window", "feature")
 TOKENS = ("window", "channel", "patch", "feature")
 SCORES = ("window", "label")
+UTTERANCES = ("utterance", "channel", "time")  # each of its own length: `time` is open
+FRAMES = ("utterance", "frame", "feature")
 
 
 @frozen

@@ -36,12 +36,14 @@ class Stage:
     classical classifiers): `fit` returns them and `kernel` gets them back as `state`.
     `training_only` marks augmentation: skipped everywhere but in training batches.
     `remembers` marks a stage after the window stage whose output depends on earlier windows (a vote).
+    `published_only` says why a stage may stand only in recipes marked `protocol: published`.
     Heavy imports (numpy, scipy, torch) belong inside the methods: the planner reads stages in milliseconds.
     """
 
     name: ClassVar[str]
     training_only: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
+    published_only: ClassVar[str | None] = None
 
     @property
     def fits(self) -> bool:

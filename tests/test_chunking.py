@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from myoflow.spec import FEATURES, SCORES, SIGNAL, WINDOWS, Spec
+from myoflow.dsp.kernel import joined
+from myoflow.spec import FEATURES, SCORES, SIGNAL, UTTERANCES, WINDOWS, Spec
 from myoflow.stage import STAGES, Stage
 from myoflow.typed import Duration
 
@@ -25,12 +26,14 @@ EXAMPLES: dict[str, list[dict[str, object]]] = {
     "envelope": [{"method": m, "window": Duration(50, "samples")} for m in ("rms", "mean", "lowpass")],
     "features": [{}, {"set": ("rms", "var", "log_wl", "log_mav", "log_rms", "log_var", "ar", "mnf", "mdf")}],
     "highpass": [{"cut": 2.0, "order": 3}],
+    "interpolate": [{"rate": rate} for rate in (1000.0, 689.0625, 516.796875, 2048.0)],
     "lda": [{}],
     "lowpass": [{"cut": 5.0}, {"cut": 100.0, "zero_phase": True}],
     "minmax": [{"over": over} for over in ("window", "train", "recording")],
     "notch": [{"freq": 50.0}, {"freq": 50.0, "harmonics": 9}],
     "pad": [{"channels": 19}],
     "patch": [{"length": Duration(WINDOW, "samples")}],
+    "perturb": [{}],
     "quality": [
         {
             "policy": policy,
@@ -48,7 +51,9 @@ EXAMPLES: dict[str, list[dict[str, object]]] = {
     "resample": [{"rate": rate} for rate in (1000.0, 500.0, 689.0625, 2048.0)],
     "robust": [{"over": over} for over in ("window", "train", "recording")],
     "select": [{"channels": (3, "ch1")}],
+    "squash": [{"limit": 1.0}, {"limit": 0.5, "scale": 0.1}],
     "svm": [{}, {"kernel_function": "linear"}],
+    "utterance": [{}],
     "vote": [{"span": 5}],
     "window": [
         {"length": Duration(length, "samples"), "stride": Duration(stride, "samples")}
@@ -64,7 +69,8 @@ def specs(channels: int) -> list[Spec]:
     signal = Spec.signal(channels, RATE, labels=LABELS)
     windows = signal.evolve(dims=WINDOWS, sizes=(None, channels, WINDOW), step_s=0.01, window_s=WINDOW / RATE)
     features = windows.evolve(dims=FEATURES, sizes=(None, 4 * channels))
-    return [signal, windows, features, features.evolve(dims=SCORES, sizes=(None, len(LABELS)))]
+    scores = features.evolve(dims=SCORES, sizes=(None, len(LABELS)))
+    return [signal, windows, features, scores, signal.evolve(dims=UTTERANCES, sizes=(None, channels, None))]
 
 
 def sample(spec: Spec, length: int, seed: int = 0) -> np.ndarray:
@@ -141,8 +147,8 @@ def test_any_chunking_gives_the_same_bits(stage: Stage, spec: Spec, data: st.Dat
     axis, cut_axis = after.open_axis, spec.open_axis
 
     whole = stage.kernel(spec, state)  # type: ignore[arg-type]
-    expected = np.concatenate([whole.feed(x.copy()), whole.flush()], axis=axis)
-    assert [n for i, n in enumerate(expected.shape) if i != axis] == [n for n in after.sizes if n is not None]
+    expected = joined([whole.feed(x.copy()), whole.flush()], axis)
+    assert all(n is None or n == expected.shape[i] for i, n in enumerate(after.sizes))
     assert expected.dtype == np.float32
 
     kernel = stage.kernel(spec, state)  # type: ignore[arg-type]
@@ -155,7 +161,7 @@ def test_any_chunking_gives_the_same_bits(stage: Stage, spec: Spec, data: st.Dat
         outputs.append(kernel.feed(frozen_input[tuple(index)]))
     outputs.append(kernel.flush())
     assert np.array_equal(frozen_input, x, equal_nan=True)
-    assert np.array_equal(np.concatenate(outputs, axis=axis), expected, equal_nan=True)
+    assert np.array_equal(joined(outputs, axis), expected, equal_nan=True)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 100])
@@ -175,6 +181,6 @@ def test_few_and_many_channels_and_short_signals(name: str, channels: int) -> No
                 if length < 60 and getattr(stage, "zero_phase", False):
                     continue  # refuses with its own message; see tests/dsp/test_sections.py
                 kernel = stage.kernel(spec, state)  # type: ignore[arg-type]
-                out = np.concatenate([kernel.feed(sample(spec, length)), kernel.flush()], axis=after.open_axis)
+                out = joined([kernel.feed(sample(spec, length)), kernel.flush()], after.open_axis)
                 assert out.ndim == len(after.dims)
                 assert all(n is None or n == out.shape[i] for i, n in enumerate(after.sizes))

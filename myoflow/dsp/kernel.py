@@ -92,9 +92,15 @@ class Chain:
     def flush(self) -> Array:
         tail = self._links[0].flush()
         for link, axis in zip(self._links[1:], self._axes[1:], strict=True):
-            tail = np.concatenate([link.feed(tail), link.flush()], axis=axis)
+            tail = joined([link.feed(tail), link.flush()], axis)
         return tail
 
     def whole(self, array: Array) -> Array:
         """Everything for a whole recording; the chain is over afterwards."""
-        return np.concatenate([self.feed(array), self.flush()], axis=self._axes[-1])
+        return joined([self.feed(array), self.flush()], self._axes[-1])
+
+
+def joined(pieces: Sequence[Array], axis: int) -> Array:
+    """Pieces one after the other; empty ones may differ in their other open axes (utterances have no common length)."""
+    some = [piece for piece in pieces if piece.shape[axis]] or pieces[:1]
+    return np.concatenate(some, axis=axis)

@@ -1,4 +1,4 @@
-"""Resampling: a streaming polyphase FIR filter, and picking every n-th sample."""
+"""Resampling: a streaming polyphase FIR filter, straight lines, and picking every n-th sample."""
 
 from __future__ import annotations
 
@@ -81,6 +81,35 @@ class Polyphase:
         self._kept = x[:, drop:].copy()
         self._origin += drop
         return out
+
+
+class Lines:
+    """Rate times `up / down` for `(channel, time)` by straight lines between samples; equal to `numpy.interp`.
+
+    Output m stands at input sample `m down / up`; the last one lies before the last sample.
+    """
+
+    def __init__(self, channels: int, up: int, down: int) -> None:
+        self._channels, self._up, self._down = channels, up, down
+        self._kept = np.empty((channels, 0), np.float32)
+        self._origin = 0  # signal index of self._kept[:, 0]
+        self._given = 0
+
+    def feed(self, chunk: Array) -> Array:
+        x = np.concatenate([self._kept, np.asarray(chunk, np.float32)], axis=1)
+        seen = self._origin + x.shape[1]
+        until = max(-(-max(seen - 1, 0) * self._up // self._down), self._given)  # outputs before sample seen - 1
+        place = np.arange(self._given, until, dtype=np.int64) * self._down
+        left, share = place // self._up - self._origin, ((place % self._up) / self._up).astype(np.float32)
+        out: Array = x[:, left] + share * (x[:, left + 1] - x[:, left])
+        self._given = until
+        drop = min(until * self._down // self._up - self._origin, x.shape[1])
+        self._kept = x[:, drop:].copy()
+        self._origin += drop
+        return out
+
+    def flush(self) -> Array:
+        return np.empty((self._channels, 0), np.float32)
 
 
 class EveryNth:

@@ -30,3 +30,19 @@ class Framing:
 
     def flush(self) -> Array:
         return np.empty((0, self._channels, self._length), np.float32)
+
+
+class OneWhole:
+    """All of a signal `(channel, time)` as one `(utterance 1, channel, time)`, at its end."""
+
+    def __init__(self, channels: int) -> None:
+        self._channels = channels
+        self._chunks: list[Array] = []
+
+    def feed(self, chunk: Array) -> Array:
+        self._chunks.append(np.array(chunk, np.float32))
+        return np.empty((0, self._channels, 0), np.float32)
+
+    def flush(self) -> Array:
+        whole = np.concatenate([np.empty((self._channels, 0), np.float32), *self._chunks], axis=1)
+        return whole[None] if whole.shape[1] else np.empty((0, self._channels, 0), np.float32)

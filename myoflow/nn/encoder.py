@@ -111,13 +111,13 @@ class Block(nn.Module):
         self.mlp = FeedForward(width, mlp * width, dropout)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, turn: Tensor | None) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x), turn))
+    def forward(self, x: Tensor, turn: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        x = x + self.drop_path(self.attn(self.norm1(x), turn, mask))
         return torch.add(x, self.drop_path(self.mlp(self.norm2(x))))
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over all tokens."""
+    """Multi-head self-attention over all tokens, or those where `mask` `(batch, 1, token or 1, token)` is True."""
 
     def __init__(self, width: int, heads: int, dropout: float, attention_dropout: float) -> None:
         super().__init__()
@@ -127,28 +127,30 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
         self.drop = Dropout(dropout)
 
-    def forward(self, x: Tensor, turn: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, turn: Tensor | None, mask: Tensor | None = None) -> Tensor:
         qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1))  # (batch, token, 3, head, feature)
         query_key, value = qkv.split((2, 1), dim=2)
         if turn is not None:
             query_key = rotate(query_key, turn)
         query, key = query_key.unbind(2)
         dropout = self.attention_dropout if self.training else 0.0
-        x = attend(query.transpose(1, 2), key.transpose(1, 2), value.squeeze(2).transpose(1, 2), dropout)
+        x = attend(query.transpose(1, 2), key.transpose(1, 2), value.squeeze(2).transpose(1, 2), dropout, mask)
         out: Tensor = self.drop(self.proj(x.transpose(1, 2).flatten(2)))
         return out
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0) -> Tensor:
-    """`softmax(q k / sqrt(d)) v` over `(batch, head, token, feature)`.
+def attend(query: Tensor, key: Tensor, value: Tensor, dropout: float = 0.0, mask: Tensor | None = None) -> Tensor:
+    """`softmax(q k / sqrt(d)) v` over `(batch, head, token, feature)`; `mask`: which pairs, or what to add to each.
 
     torch's fused kernel, save when bfloat16 is trained on a CPU: its backward pass there takes 1.5 (400 tokens) to
     6 times (40 tokens) as long as the two products written out.
     """
     if query.device.type != "cpu" or query.dtype != torch.bfloat16 or not query.requires_grad:
-        return F.scaled_dot_product_attention(query, key, value, dropout_p=dropout)
-    weights = (query / math.sqrt(query.shape[-1]) @ key.transpose(-2, -1)).softmax(-1)
-    return F.dropout(weights, dropout) @ value
+        return F.scaled_dot_product_attention(query, key, value, mask, dropout_p=dropout)
+    scores = query / math.sqrt(query.shape[-1]) @ key.transpose(-2, -1)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
+    return F.dropout(scores.softmax(-1), dropout) @ value
 
 
 class FeedForward(nn.Module):

@@ -31,31 +31,14 @@ class Resample(Stage):
 
     def plan(self, spec: Spec) -> Spec:
         spec.expect(SIGNAL)
-        ratio = self._ratio(spec)
+        ratio = ratio_of(self.rate, spec)
         up, down = ratio.numerator, ratio.denominator
         if up == down:
             return spec
         return spec.evolve(rate_hz=self.rate).wait(10 * max(up, down) / up / spec.rate_hz)
 
-    def _ratio(self, spec: Spec) -> Fraction:
-        if not self.rate > 0:
-            raise PlanError(f"needs a rate above 0 Hz, got {self.rate:g} Hz", field="rate")
-        exact = self.rate / spec.rate_hz
-        if not 1 / LARGEST <= exact <= LARGEST:
-            raise PlanError(f"cannot go from {spec.rate_hz:g} Hz to {self.rate:g} Hz in one step", field="rate")
-        ratio = Fraction(exact).limit_denominator(LARGEST if exact <= 1 else max(1, int(LARGEST / exact)))
-        # A drift of one part in 10^9 is a sample in a week at 2 kHz; the rates are floats, exact to 10^-16.
-        if ratio == 0 or abs(float(ratio) / exact - 1) > 1e-9:
-            near = float(ratio) * spec.rate_hz
-            raise PlanError(
-                f"cannot go from {spec.rate_hz:g} Hz to {self.rate:g} Hz: no ratio of whole numbers up to {LARGEST} "
-                f"does it; {near:.9g} Hz ({ratio}) is the nearest rate",
-                field="rate",
-            )
-        return ratio
-
     def cost(self, spec: Spec) -> Cost:
-        ratio = self._ratio(spec)
+        ratio = ratio_of(self.rate, spec)
         up, down = ratio.numerator, ratio.denominator
         if up == down:
             return Cost()
@@ -67,7 +50,26 @@ class Resample(Stage):
         from myoflow.dsp.kernel import Mapped
         from myoflow.dsp.resample import Polyphase
 
-        ratio = self._ratio(spec)
+        ratio = ratio_of(self.rate, spec)
         if ratio == 1:
             return Mapped(lambda x: x, (spec.size("channel"), 0), axis=1)
         return Polyphase(spec.size("channel"), ratio.numerator, ratio.denominator)
+
+
+def ratio_of(rate: float, spec: Spec) -> Fraction:
+    """The new rate over the old one. Raises PlanError: no ratio of whole numbers up to 4096 does it."""
+    if not rate > 0:
+        raise PlanError(f"needs a rate above 0 Hz, got {rate:g} Hz", field="rate")
+    exact = rate / spec.rate_hz
+    if not 1 / LARGEST <= exact <= LARGEST:
+        raise PlanError(f"cannot go from {spec.rate_hz:g} Hz to {rate:g} Hz in one step", field="rate")
+    ratio = Fraction(exact).limit_denominator(LARGEST if exact <= 1 else max(1, int(LARGEST / exact)))
+    # A drift of one part in 10^9 is a sample in a week at 2 kHz; the rates are floats, exact to 10^-16.
+    if ratio == 0 or abs(float(ratio) / exact - 1) > 1e-9:
+        near = float(ratio) * spec.rate_hz
+        raise PlanError(
+            f"cannot go from {spec.rate_hz:g} Hz to {rate:g} Hz: no ratio of whole numbers up to {LARGEST} "
+            f"does it; {near:.9g} Hz ({ratio}) is the nearest rate",
+            field="rate",
+        )
+    return ratio

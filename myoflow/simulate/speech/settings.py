@@ -38,7 +38,7 @@ class Speech:
             raise InputError(f"simulated speech: {self.sessions} sessions for {self.sentences} sentences")
         if self.test + self.dev >= self.sentences:
             raise InputError(
-                f"simulated speech: test {self.test} and dev {self.dev} leave none of {self.sentences} sentences to learn"
+                f"simulated speech: test {self.test} and dev {self.dev} leave none of {self.sentences} to learn"
             )
         if not 0 < self.mains_hz < 500:
             raise InputError(f"simulated speech: mains_hz must lie below 500 Hz, got {self.mains_hz:g}")

@@ -231,7 +231,7 @@ def test_text_for_a_language_model_has_no_held_out_sentence():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"sentences": 100, "test": 90, "dev": 10}, "leave none of 100 sentences to learn"),
+        ({"sentences": 100, "test": 90, "dev": 10}, "leave none of 100 to learn"),
         ({"sessions": 0}, "sessions must be at least 1, got 0"),
         ({"sessions": 501}, "501 sessions for 500 sentences"),
         ({"mains_hz": 600.0}, "below 500 Hz"),

@@ -96,11 +96,9 @@ def convert(
         todo = [item for item in items if item.id not in writer]
         todo.sort(key=_rank(items))
         whole = f"{store} is whole, the same command continues"
-        tasks = ((item.id, partial(_job, item, writer.path, origin)) for item in todo)
-        with (
-            _cores(workers, len(todo)),
-            (progress or Progress()).phase(f"Converting {card.name}", len(todo)) as advance,
-        ):
+        threads = workers.jobs if len(todo) == 1 else 1  # one alone may use all cores, several use one each
+        tasks = ((item.id, partial(_job, item, writer.path, origin, threads)) for item in todo)
+        with (progress or Progress()).phase(f"Converting {card.name}", len(todo)) as advance:
             for staged in workers.each(tasks, whole):
                 writer.commit(staged)
                 advance(1)
@@ -205,18 +203,8 @@ def _summary(card: Card, store: Store, items: list[Item], written: int, missing:
     )
 
 
-def _job(item: Item, store: Path, origin: Origin) -> Callable[[], Staged]:
-    return partial(_staged, store, item.load(), origin)
-
-
-@contextmanager
-def _cores(workers: Workers, recordings: int) -> Iterator[None]:
-    """One recording at a time may use all cores that were asked for; several at a time use one each."""
-    import zarr
-
-    alone = workers.jobs if recordings == 1 else 1
-    with zarr.config.set({"async.concurrency": alone}):
-        yield
+def _job(item: Item, store: Path, origin: Origin, threads: int) -> Callable[[], Staged]:
+    return partial(_staged, store, item.load(), origin, threads)
 
 
 @contextmanager
@@ -230,7 +218,7 @@ def _disk(store: Path) -> Iterator[None]:
         ) from error
 
 
-def _staged(store: Path, job: Callable[[], Recording], origin: Origin) -> Staged:
+def _staged(store: Path, job: Callable[[], Recording], origin: Origin, threads: int) -> Staged:
     """What a worker does: the recording written aside."""
     if not (store / ASIDE).is_dir():
         import socket
@@ -239,4 +227,4 @@ def _staged(store: Path, job: Callable[[], Recording], origin: Origin) -> Staged
             f"the worker on {socket.gethostname()} does not see {store}; a cluster needs a folder that all "
             "its machines share, under one path"
         )
-    return stage(store, job(), origin)
+    return stage(store, job(), origin, threads)

@@ -114,20 +114,12 @@ def _in_processes(tasks: Iterable[Task[T]], jobs: int, whole: str) -> Iterator[T
 
 
 def _start_worker() -> None:
-    """One core each; Ctrl-C is the parent's to answer; a worker whose parent is gone goes too."""
-    one_core()
+    """Ctrl-C is the parent's to answer; a worker whose parent is gone goes too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         sentinel = parent.sentinel
         threading.Thread(target=_follow, args=(sentinel,), daemon=True).start()
-
-
-def one_core() -> None:
-    """Make zarr compress one chunk at a time in this process; it takes ten by itself."""
-    import zarr
-
-    zarr.config.set({"async.concurrency": 1})
 
 
 def _follow(sentinel: Any) -> None:

@@ -18,6 +18,7 @@ from attrs import frozen
 from myoflow.errors import InputError
 from myoflow.export.edf import Written, write_edf
 from myoflow.progress import Progress
+from myoflow.store import layout
 
 if TYPE_CHECKING:
     from myoflow.recording import Recording
@@ -54,8 +55,6 @@ def export_bids(
         MyoflowError: a recording does not fit EDF.
         OSError: the disk.
     """
-    import zarr
-
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} is there already; name an empty folder")
@@ -63,7 +62,7 @@ def export_bids(
         raise InputError(f"{store.path} holds no recordings")
     given = dict(metadata or {})
     for row in store.rows:  # before anything is written
-        known = dict(zarr.open_group(str(store.path / row.id), mode="r").attrs)
+        known = layout.metadata(store.path / row.id)["attributes"]
         _check(row.id, _sidecar_of(known, store, given))
     draft = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
     draft.mkdir(parents=True)

@@ -1,8 +1,4 @@
-"""Decode: chunk files of a store straight into memory, without zarr, and kept decoded for training.
-
-A zarr call costs about a millisecond whatever its size. Chunks are plain files, so a window reads its one or two
-chunks itself. Only layouts that `layout.write_group` makes are known here: zarr v3, bytes codec, blosc or nothing.
-"""
+"""Decode: chunks of many recordings, kept decoded for training. A window reads its one or two chunks itself."""
 
 from __future__ import annotations
 
@@ -15,101 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from attrs import frozen
 
 from myoflow.errors import InputError, MyoflowError
 from myoflow.files import beside
-from myoflow.store import layout
+from myoflow.store.chunks import Array, Chunked, chunked
 from myoflow.store.index import Row
 
-Array = npt.NDArray[Any]
 _MAPS = 4096  # open maps of cache files; Linux allows a process 65,530
 _SPARE = 1 << 28  # bytes that a cache leaves free on its disk
-
-
-@frozen(eq=False)
-class Chunked:
-    """One array of a recording on disk. `shape` is its own, `chunk` that of each file; `packed` means blosc."""
-
-    folder: Path
-    shape: tuple[int, ...]
-    chunk: tuple[int, ...]
-    dtype: np.dtype[Any]
-    fill: Any
-    packed: bool
-
-    @property
-    def count(self) -> int:
-        """Number of chunks along the last axis (the others have one)."""
-        return -(-self.shape[-1] // self.chunk[-1])
-
-    def read(self, number: int, out: Array | None = None) -> Array:
-        """Chunk `number` along the last axis, whole: behind the array's end stands the fill value.
-
-        Into `out`, C-contiguous of shape `chunk`, when given.
-
-        Raises:
-            MyoflowError: the file is damaged.
-        """
-        if out is None:
-            out = np.empty(self.chunk, self.dtype)
-        name = "/".join(["c", *["0"] * (len(self.shape) - 1), str(number)])
-        try:
-            with open(f"{self.folder}/{name}", "rb", buffering=0) as file:
-                data = file.read()
-        except FileNotFoundError:
-            out[...] = self.fill  # zarr leaves out chunks that hold nothing else
-            return out
-        except OSError as error:
-            raise layout.damaged(self.folder.parent, error) from error
-        try:
-            if self.packed:
-                from numcodecs import blosc  # type: ignore[import-untyped]
-
-                # blosc's header: bytes 4-8 the decoded size, 12-16 its own; it would read on behind a file cut short
-                sizes = (int.from_bytes(data[4:8], "little"), int.from_bytes(data[12:16], "little"))
-                if sizes != (out.nbytes, len(data)):
-                    raise ValueError(f"{self.folder.name}/{name} does not hold a chunk of {out.nbytes} bytes")
-                blosc.decompress(data, out)
-            else:
-                out[...] = np.frombuffer(data, self.dtype).reshape(self.chunk)
-        except (ValueError, RuntimeError) as error:
-            raise layout.damaged(self.folder.parent, error) from error
-        return out
-
-    def whole(self) -> Array:
-        """All of a 1-D array."""
-        parts = [self.read(number) for number in range(self.count)]
-        return np.concatenate(parts)[: self.shape[-1]] if parts else np.empty(0, self.dtype)
-
-
-def chunked(group: Path, name: str, known: dict[str, Any] | None = None) -> Chunked:
-    """An array of the recording at `group`, from `known` (its `layout.metadata`) when that has been read already.
-
-    Raises:
-        MyoflowError: the group is damaged, or not as myoflow writes it.
-    """
-    try:
-        meta = (known or layout.metadata(group))["consolidated_metadata"]["metadata"][name]
-        codecs = [codec["name"] for codec in meta["codecs"]]
-        shape, chunk = tuple(meta["shape"]), tuple(meta["chunk_grid"]["configuration"]["chunk_shape"])
-        order = meta["codecs"][0].get("configuration", {}).get("endian", "little")
-        if codecs not in (["bytes"], ["bytes", "blosc"]) or order != "little":
-            raise ValueError(f"{name} has the codecs {', '.join(codecs)} ({order} endian)")
-        if any(size > part for size, part in zip(shape[:-1], chunk[:-1], strict=True)):
-            raise ValueError(f"{name} is cut along more than its last axis")
-        dtype = np.dtype(meta["data_type"]).newbyteorder("<")
-        return Chunked(group / name, shape, chunk, dtype, meta["fill_value"], codecs[-1] == "blosc")
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise layout.damaged(group, error) from error
-
-
-def events_at(group: Path) -> tuple[Array, Array, Array, Array, tuple[str, ...]]:
-    """Onset, length, label, repetition and label names of a recording, read without zarr."""
-    known = layout.metadata(group)
-    onset, length, label, repetition = (chunked(group, name, known).whole() for name in layout.EVENTS)
-    return onset, length, label, repetition, tuple(known["attributes"]["labels"])
 
 
 def cache_folder(store: Path) -> Path:

@@ -13,6 +13,7 @@ from attrs import frozen
 
 from myoflow.errors import MyoflowError
 from myoflow.store import layout
+from myoflow.store.chunks import texts
 
 FILE = "index.json"
 VERSION = 2
@@ -69,15 +70,12 @@ def row_of(group: Path) -> Row:
         MyoflowError: the group is damaged.
     """
     import numpy as np
-    import zarr
 
     try:
         meta = layout.metadata(group)
         arrays = meta["consolidated_metadata"]["metadata"]
         known = meta["attributes"]
-        opened = zarr.open_group(str(group), mode="r")
-        events = layout.events_of(opened)
-        channels = tuple(str(word) for word in np.asarray(opened["channel"][...]))  # type: ignore[index]
+        events = layout.events_of(group, meta)
         labels = {}
         for i in np.unique(events.label):
             mine = events.label == i
@@ -91,7 +89,7 @@ def row_of(group: Path) -> Row:
             samples=int(arrays["emg"]["shape"][1]),
             rate_hz=float(known["SamplingFrequency"]),
             seconds=float(known["RecordingDuration"]),
-            channels=channels,
+            channels=texts(group, "channel", meta),
             units=arrays["emg"]["attributes"]["units"],
             labels=labels,
             checksum=checksum(group),

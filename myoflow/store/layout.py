@@ -19,22 +19,19 @@ import contextlib
 import json
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from attrs import frozen
 
 from myoflow.errors import MyoflowError
 from myoflow.recording import Events, Recording, Stream
+from myoflow.store.chunks import CHUNK, META, Encoder, chunked, damaged, metadata, texts
 
-if TYPE_CHECKING:
-    import zarr
+__all__ = ["CHUNK", "META", "damaged", "metadata"]
 
-CHUNK = 8192  # samples of all channels: about 64-260 kB, the size that decodes fastest (facts/software.md 4)
-_PIECE = 8  # chunks written at once when an array comes in blocks
-META = "zarr.json"
 OWN = ("dataset", "labels", "reader", "reader_version", "repairs", "run", "session", "sources", "subject")
 EVENTS = {"onset": np.int64, "length": np.int64, "label": np.int16, "repetition": np.int16}
 _TAKEN = {"emg", "gain", "channel", "timestamp_ms", *EVENTS}
@@ -98,92 +95,33 @@ def duration_s(recording: Recording) -> float:
     return float(recording.emg.shape[1] / recording.rate_hz)
 
 
-def write_group(path: Path, recording: Recording, origin: Origin) -> None:
-    """Write `recording` as a new group at `path`.
+def write_group(path: Path, recording: Recording, origin: Origin, threads: int = 1) -> None:
+    """Write `recording` as a new group at `path`; `threads` compress at once.
 
     Raises:
         MyoflowError: the recording contradicts itself.
         OSError: the disk.
     """
-    import zarr
-    from zarr.codecs import BloscCodec
-
     rec = recording
     check(rec)
-    group = zarr.create_group(store=str(path), zarr_format=3, attributes=_attributes(rec, origin))
-
-    def put(
-        name: str, values: Any, dims: tuple[str, ...], chunk: int | None = None, note: Mapping[str, Any] | None = None
-    ) -> None:
-        """One array; `chunk` is its size along the last axis, compressed; without it one plain chunk."""
-        lazy = hasattr(values, "blocks")
-        if not lazy:
-            values = np.asarray(values)
-        chunks = [max(1, size) for size in values.shape]
-        codec = None
-        if chunk is not None:
-            chunks[-1] = min(chunks[-1], chunk)
-            codec = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle", typesize=values.dtype.itemsize)
-        array = group.create_array(
-            name,
-            shape=values.shape,
-            dtype=values.dtype,
-            chunks=tuple(chunks),
-            compressors=codec,
-            dimension_names=dims,
-            attributes=dict(note or {}),
-        )
-        if not lazy:
-            array[...] = values
-            return
-        at = 0
-        for piece in _aligned(values, _PIECE * chunks[-1]):
-            array[:, at : at + piece.shape[1]] = piece
-            at += piece.shape[1]
-
-    put("emg", rec.emg, ("channel", "time"), CHUNK, {"units": rec.units, "SamplingFrequency": rec.rate_hz})
-    put("gain", rec.gain.astype(np.float32), ("channel",))
-    put("channel", _text(rec.channels), ("channel",))
-    if rec.timestamp_ms is not None:
-        put("timestamp_ms", rec.timestamp_ms.astype(np.int32), ("time",), 8 * CHUNK)
-    for name, dtype in EVENTS.items():
-        put(name, getattr(rec.events, name).astype(dtype), ("event",))
-    for name, stream in rec.streams.items():
-        dims = (f"{name}_channel", f"{name}_time")
-        put(name, stream.values, dims, CHUNK, {"units": stream.units, "SamplingFrequency": stream.rate_hz})
-        put(dims[0], _text(stream.channels), dims[:1])
-    _consolidate(path)
-
-
-def _aligned(values: Any, size: int) -> Iterator[Any]:
-    """The blocks of a lazy array, cut anew into pieces of `size` samples; the last may be shorter.
-
-    Raises:
-        MyoflowError: they are not what the array's shape and dtype promise.
-    """
-    channels, samples = values.shape
-    piece = np.empty((channels, min(size, samples)), values.dtype)
-    filled = done = 0
-    for block in values.blocks():
-        if block.ndim != 2 or block.shape[0] != channels or block.dtype != values.dtype:
-            raise MyoflowError(
-                f"a reader gave a block of {block.dtype} {block.shape} in an array of {values.dtype} {values.shape}"
-            )
-        if done + block.shape[1] > samples:
-            raise MyoflowError(f"a reader gave more than the {samples} samples that it promised")
-        done += block.shape[1]
-        taken = 0
-        while taken < block.shape[1]:
-            part = block[:, taken : taken + piece.shape[1] - filled]
-            piece[:, filled : filled + part.shape[1]] = part
-            taken, filled = taken + part.shape[1], filled + part.shape[1]
-            if filled == piece.shape[1]:
-                yield piece
-                filled = 0
-    if done != samples:
-        raise MyoflowError(f"a reader gave {done} samples, not the {samples} that it promised")
-    if filled:
-        yield piece[:, :filled]
+    path.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = {}
+    with Encoder(path, threads) as encoder:
+        note = {"units": rec.units, "SamplingFrequency": rec.rate_hz}
+        arrays["emg"] = encoder.packed("emg", rec.emg, ("channel", "time"), note=note)
+        arrays["gain"] = encoder.plain("gain", rec.gain.astype(np.float32), ("channel",))
+        arrays["channel"] = encoder.texts("channel", rec.channels, ("channel",))
+        if rec.timestamp_ms is not None:
+            clock = rec.timestamp_ms.astype(np.int32)
+            arrays["timestamp_ms"] = encoder.packed("timestamp_ms", clock, ("time",), 8 * CHUNK)
+        for name, dtype in EVENTS.items():
+            arrays[name] = encoder.plain(name, getattr(rec.events, name).astype(dtype), ("event",))
+        for name, stream in rec.streams.items():
+            dims = (f"{name}_channel", f"{name}_time")
+            note = {"units": stream.units, "SamplingFrequency": stream.rate_hz}
+            arrays[name] = encoder.packed(name, stream.values, dims, note=note)
+            arrays[dims[0]] = encoder.texts(dims[0], stream.channels, dims[:1])
+    (path / META).write_text(dumps(group_metadata(_attributes(rec, origin), arrays)), encoding="utf-8")
 
 
 def _attributes(rec: Recording, origin: Origin) -> dict[str, Any]:
@@ -204,79 +142,53 @@ def _attributes(rec: Recording, origin: Origin) -> dict[str, Any]:
     }
 
 
-def _text(words: tuple[str, ...]) -> Any:
-    return np.array(words, dtype=np.dtypes.StringDType())
-
-
 def read_group(path: Path) -> Recording:
     """The whole recording of a group, all streams loaded.
 
     Raises:
         MyoflowError: the group is damaged.
     """
-    import zarr
-
     try:
-        group = zarr.open_group(str(path), mode="r")
-        known: dict[str, Any] = dict(group.attrs)
-        names = set(group.array_keys())
-        emg = _array(group, "emg")
+        meta = metadata(path)
+        known, arrays = meta["attributes"], meta["consolidated_metadata"]["metadata"]
         streams = {}
-        for name in sorted(names - _TAKEN):
-            if f"{name}_channel" in names:
-                note = group[name].attrs
-                channels = tuple(str(word) for word in _array(group, f"{name}_channel"))
-                streams[name] = Stream(
-                    _array(group, name), float(str(note["SamplingFrequency"])), str(note["units"]), channels
-                )
+        for name in sorted(set(arrays) - _TAKEN):
+            if f"{name}_channel" in arrays:
+                note = arrays[name]["attributes"]
+                values, channels = chunked(path, name, meta).whole(), texts(path, f"{name}_channel", meta)
+                streams[name] = Stream(values, float(note["SamplingFrequency"]), str(note["units"]), channels)
         return Recording(
             subject=str(known["subject"]),
             session=str(known["session"]),
             run=str(known["run"]),
-            emg=emg,
-            gain=_array(group, "gain"),
+            emg=chunked(path, "emg", meta).whole(),
+            gain=chunked(path, "gain", meta).whole(),
             rate_hz=float(known["SamplingFrequency"]),
-            channels=tuple(str(word) for word in _array(group, "channel")),
-            events=events_of(group),
-            units=str(group["emg"].attrs["units"]),
-            timestamp_ms=_array(group, "timestamp_ms") if "timestamp_ms" in names else None,
+            channels=texts(path, "channel", meta),
+            events=events_of(path, meta),
+            units=str(arrays["emg"]["attributes"]["units"]),
+            timestamp_ms=chunked(path, "timestamp_ms", meta).whole() if "timestamp_ms" in arrays else None,
             streams=streams,
             attrs={key: value for key, value in known.items() if key not in OWN},
             sources=tuple((item["name"], item["sha256"]) for item in known["sources"]),
             repairs=tuple(known["repairs"]),
         )
-    except (OSError, RuntimeError, ValueError, LookupError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise damaged(path, error) from error
 
 
-def damaged(path: Path, error: Exception) -> MyoflowError:
-    """The error for a group that cannot be read."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return MyoflowError(
-        f"{path} is damaged ({reason}). `myoflow info STORE --verify` lists every damaged recording; "
-        "delete its folder and convert again"
-    )
+def events_of(path: Path, known: dict[str, Any] | None = None) -> Events:
+    """The events table of a group, from `known` (its `metadata`) when that has been read already.
 
-
-def events_of(group: zarr.Group) -> Events:
-    """The events table of an open group."""
-    columns = {name: _array(group, name) for name in EVENTS}
-    return Events(**columns, names=tuple(str(word) for word in group.attrs["labels"]))  # type: ignore[union-attr]
-
-
-def _array(group: zarr.Group, name: str) -> Any:
-    import zarr
-
-    item = group[name]
-    if not isinstance(item, zarr.Array):
-        raise ValueError(f"{name} is not an array")
-    return np.asarray(item[...])
-
-
-def metadata(path: Path) -> dict[str, Any]:
-    """`zarr.json` of a group or array folder."""
-    found: dict[str, Any] = json.loads((path / META).read_text(encoding="utf-8"))
-    return found
+    Raises:
+        MyoflowError: the group is damaged.
+    """
+    try:
+        meta = known or metadata(path)
+        columns = {name: chunked(path, name, meta).whole() for name in EVENTS}
+        return Events(**columns, names=tuple(str(word) for word in meta["attributes"]["labels"]))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise damaged(path, error) from error
 
 
 def group_metadata(attributes: Mapping[str, Any], members: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -286,16 +198,6 @@ def group_metadata(attributes: Mapping[str, Any], members: Mapping[str, Any] | N
         inside = {name: members[name] for name in sorted(members)}
         meta["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": inside}
     return meta
-
-
-def members(path: Path) -> dict[str, Any]:
-    """Metadata of the arrays of a recording, by name."""
-    return {entry.name: metadata(entry) for entry in sorted(path.iterdir()) if entry.is_dir()}
-
-
-def _consolidate(path: Path) -> None:
-    meta = group_metadata(metadata(path)["attributes"], members(path))
-    (path / META).write_text(dumps(meta), encoding="utf-8")
 
 
 def dumps(value: Any) -> str:

@@ -320,9 +320,8 @@ def _labelled(
     store: Store, number: int, row: Row, length: int, stride: int, labels: Sequence[str], share: float
 ) -> Iterator[tuple[int, int, int, int]]:
     """Windows on the stride's grid of which an event covers its share, in order of start."""
-    from myoflow.store.decode import events_at
-
-    onset, size, label, _, names = events_at(store.path / row.id)
+    found = store.events(row.id)
+    onset, size, label, names = found.onset, found.length, found.label, found.names
     position = {name: i for i, name in enumerate(store.labels or names)}
     need = int(np.ceil(share * length))
     for i in np.argsort(onset, kind="stable").tolist():
@@ -335,7 +334,7 @@ def _labelled(
 
 
 def _gains(store: Path, rows: tuple[Row, ...]) -> npt.NDArray[np.float32]:
-    from myoflow.store.decode import chunked
+    from myoflow.store.chunks import chunked
 
     made = [chunked(store / row.id, "gain").whole() for row in rows]
     return np.stack(made).astype(np.float32) if made else np.empty((0, 0), np.float32)

@@ -43,8 +43,8 @@ class Staged:
     row: Row
 
 
-def stage(store: Path, recording: Recording, origin: Origin) -> Staged:
-    """Write a recording aside; nothing of it can be seen in the store. Safe in any process.
+def stage(store: Path, recording: Recording, origin: Origin, threads: int = 1) -> Staged:
+    """Write a recording aside, `threads` compressing; nothing of it can be seen in the store. Safe in any process.
 
     Raises:
         MyoflowError: the recording contradicts itself.
@@ -52,7 +52,7 @@ def stage(store: Path, recording: Recording, origin: Origin) -> Staged:
     """
     path = store / ASIDE / f"{recording.id.replace('/', '_')}-{uuid.uuid4().hex}"
     try:
-        layout.write_group(path, recording, origin)
+        layout.write_group(path, recording, origin, threads)
         return Staged(path, index.row_of(path))
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)

@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-import zarr
 from make_recordings import ORIGIN, full, recording
 
 from myoflow.errors import InputError, MyoflowError
 from myoflow.store import Writer, decode, open_store
-from myoflow.store.decode import Decoded, cache_folder, chunked, decoded, events_at
+from myoflow.store.decode import Decoded, cache_folder
 
 
 @pytest.fixture
@@ -18,19 +17,6 @@ def store(tmp_path):
         for made in (full(), recording("02", samples=40_000), quiet):
             writer.add(made, ORIGIN)
     return open_store(tmp_path / "s.zarr")
-
-
-def test_chunks_hold_what_zarr_reads(store):
-    for row in store.rows:
-        group = store.path / row.id
-        for name in ("emg", "gain", "onset", "label"):
-            array = chunked(group, name)
-            whole = np.concatenate([chunk.copy() for chunk in decoded(array)], axis=-1)[..., : array.shape[-1]]
-            expected = zarr.open_group(str(group), mode="r")[name][...]
-            np.testing.assert_array_equal(whole, expected)
-            assert whole.dtype == expected.dtype
-    assert not (store.path / "sub-03/ses-01/run-1/emg/c/0/1").exists()
-    np.testing.assert_array_equal(events_at(store.path / store.rows[1].id)[0], [4000, 20_000])
 
 
 @pytest.mark.parametrize("cached", [True, False])

@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from myoflow.errors import InputError, MyoflowError, PlanError, RecipeError
+    from myoflow.nn.model import load_model
     from myoflow.parallel import Workers
     from myoflow.pipeline import Pipeline
     from myoflow.recipe import load_recipe
@@ -35,6 +36,7 @@ _PLACES = {
     "Spec": "spec",
     "Workers": "parallel",
     "convert": "source:convert_dataset",
+    "load_model": "nn.model",
     "load_recipe": "recipe",
     "load_run": "run",
     "open_store": "store",
@@ -49,6 +51,7 @@ __all__ = [
     "Spec",
     "Workers",
     "convert",
+    "load_model",
     "load_recipe",
     "load_run",
     "open_store",

@@ -157,7 +157,7 @@ def _train(
     import torch
 
     from myoflow import train
-    from myoflow.network import build
+    from myoflow.network import fresh
     from myoflow.tasks.base import TASKS
 
     transform = _Transform(plan, start, network.index, parameters)
@@ -171,7 +171,9 @@ def _train(
         return transform.batches(split.valid)
 
     torch.manual_seed(seed)
-    module = build(network)
+    module, told = fresh(network)
+    for text in told:
+        progress.say(text)
     train.fit(
         module,
         batches,

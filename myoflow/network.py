@@ -29,6 +29,17 @@ def build(segment: Segment) -> torch.nn.Sequential:
     return torch.nn.Sequential(modules)
 
 
+def fresh(segment: Segment) -> tuple[torch.nn.Sequential, tuple[str, ...]]:
+    """The segment's modules as training begins, pre-trained where a stage says so, and what was done, in words.
+
+    Raises:
+        InputError: weights that a stage wants cannot be read, or do not fit.
+    """
+    module = build(segment)
+    told = [stage.begin(part, spec) for stage, part, spec in zip(segment.stages, module, segment.specs, strict=True)]
+    return module, tuple(text for texts in told for text in texts)
+
+
 def load(module: torch.nn.Module, weights: Mapping[str, Any]) -> None:
     """Copy weights into a module; every tensor of the module must be there.
 

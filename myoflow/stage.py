@@ -66,6 +66,13 @@ class Stage:
         """Torch form for input `spec`: maps a batch with `spec.dims` to one with `plan(spec).dims`."""
         raise TypeError(f"{self.name} has no torch form")
 
+    def begin(self, module: torch.nn.Module, spec: Spec) -> tuple[str, ...]:
+        """Give a fresh `module` of this stage other values to start training from; what it did, in words.
+
+        Called once, before training, and never for a trained model. Raises InputError.
+        """
+        return ()
+
     def fit(self, spec: Spec, batches: Iterable[tuple[Array, Array | None]]) -> State:
         """Learn `state` from the training split.
 

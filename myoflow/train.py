@@ -177,7 +177,7 @@ class _Training:
         torch.manual_seed(int(rng.integers(2**63)))
         lr = learning_rate(self.step, self.updates * self.settings.epochs, self.settings)
         for parameters in self.optimizer.param_groups:
-            parameters["lr"] = lr
+            parameters["lr"] = lr * parameters["lr_scale"]
         size = sum(len(y) for _, y in group)
         total = torch.zeros((), device=self.accelerator.device)
         for i, (x, y) in enumerate(group):
@@ -335,15 +335,24 @@ def learning_rate(step: int, steps: int, settings: Train) -> float:
 
 
 def parameter_groups(module: torch.nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices of linear and convolution layers decay; norms, biases and embeddings do not."""
+    """Matrices of linear and convolution layers decay; norms, biases and embeddings do not.
+
+    A parameter that bears an `lr_scale` (`nn.adapt.layer_rates`) is trained at that share of the learning rate.
+    """
     from torch import nn
 
     layers = (nn.Linear, nn.Conv1d, nn.Conv2d)
     matrices = {id(m.weight) for m in module.modules() if isinstance(m, layers)}
     trained = [p for p in module.parameters() if p.requires_grad]
+    scales = sorted({float(getattr(p, "lr_scale", 1.0)) for p in trained}, reverse=True)
     return [
-        {"params": [p for p in trained if id(p) in matrices], "weight_decay": weight_decay},
-        {"params": [p for p in trained if id(p) not in matrices], "weight_decay": 0.0},
+        {
+            "params": [p for p in trained if (id(p) in matrices) == decays and getattr(p, "lr_scale", 1.0) == scale],
+            "weight_decay": weight_decay if decays else 0.0,
+            "lr_scale": scale,
+        }
+        for scale in scales
+        for decays in (True, False)
     ]
 
 

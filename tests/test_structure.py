@@ -11,7 +11,20 @@ PACKAGE = ROOT / "myoflow"
 # Floors from the ground up, as in docs/design.md; a folder stands for all of its files.
 FLOORS = [
     ("errors", "typed", "progress", "files", "parallel", "cluster"),
-    ("spec", "registry", "library", "recording", "stage", "engine", "heads", "dsp", "nn", "text", "simulate"),
+    (
+        "spec",
+        "registry",
+        "library",
+        "recording",
+        "stage",
+        "engine",
+        "heads",
+        "tensors",
+        "dsp",
+        "nn",
+        "text",
+        "simulate",
+    ),
     ("document", "extend", "build", "split", "card", "backend", "recipe", "schema", "store", "readers", "formats"),
     (
         "stages",

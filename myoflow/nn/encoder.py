@@ -8,30 +8,41 @@ one sequence `(batch, token, width)`, channel-major. Parameter names are those o
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Positions = Literal["rotary", "flat", "none"]
+
 
 class Patches(nn.Module):
-    """`(batch, channel, time)` -> `(batch, channel, patch, feature)`: a reshape."""
+    """`(batch, channel, time)` -> `(batch, channel, patch, feature)`: a reshape.
+
+    Of a mapping, which also says what is hidden from the encoder, the signal `emg` is cut and the rest passed on.
+    """
 
     def __init__(self, length: int) -> None:
         super().__init__()
         self.length = length
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor | Mapping[str, Tensor]) -> Tensor | dict[str, Tensor]:
+        return self.cut(x) if isinstance(x, Tensor) else {**x, "emg": self.cut(x["emg"])}
+
+    def cut(self, x: Tensor) -> Tensor:
         return x.reshape(*x.shape[:-1], -1, self.length)
 
 
 class Encoder(nn.Module):
     """Tokens in, tokens out: `(batch, channel, patch, features)` -> `(batch, channel, patch, width)`.
 
-    `positions="rotary"` numbers the patches of every channel from 0 and adds a learned vector per channel;
-    `"none"` treats the tokens as a set. Where `mask` `(batch, channel, patch)` is True, a learned token stands
-    in for the embedded patch (masked reconstruction); it has no gradient until something asks for it.
+    `positions="rotary"` numbers the patches of every channel from 0 and adds a learned vector per channel; `"flat"`
+    numbers all tokens in a row; `"none"` treats them as a set. Where `mask` `(batch, channel, patch)` is True, a
+    learned token stands in for the embedded patch (masked reconstruction); it has no gradient until something asks
+    for it. Where `present` `(batch, channel)` is False there is no electrode: nobody attends to its tokens, whose own
+    outputs mean nothing. Both may also come in a mapping, beside the tokens as `emg`.
     """
 
     def __init__(
@@ -44,7 +55,7 @@ class Encoder(nn.Module):
         layers: int = 8,
         heads: int = 3,
         mlp: int = 4,
-        positions: Literal["rotary", "none"] = "rotary",
+        positions: Positions = "rotary",
         dropout: float = 0.1,
         drop_path: float = 0.1,
         attention_dropout: float = 0.0,
@@ -58,6 +69,8 @@ class Encoder(nn.Module):
         if positions == "rotary":
             self.channel_embed = nn.Parameter(torch.zeros(1, channels, 1, width))
             turn = rotary_table(channels, patches, width // heads)
+        elif positions == "flat":
+            turn = rotary_table(1, channels * patches, width // heads)
         self.register_buffer("turn", turn, persistent=False)
         self.blocks = nn.ModuleList(
             Block(width, heads, mlp, dropout, drop_path, attention_dropout) for _ in range(layers)
@@ -81,7 +94,12 @@ class Encoder(nn.Module):
                 block.attn.proj.weight /= math.sqrt(2 * depth)
                 block.mlp.fc2.weight /= math.sqrt(2 * depth)
 
-    def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, tokens: Tensor | Mapping[str, Tensor], mask: Tensor | None = None, present: Tensor | None = None
+    ) -> Tensor:
+        if not isinstance(tokens, Tensor):
+            mask, present = tokens.get("mask"), tokens.get("present")
+            tokens = tokens["emg"]
         if tuple(tokens.shape[1:3]) != self.grid:  # a single channel would broadcast, others regroup, unnoticed
             raise ValueError(
                 f"tokens {tuple(tokens.shape)} do not have the (channel, patch) {self.grid} of this encoder"
@@ -92,8 +110,9 @@ class Encoder(nn.Module):
         if self.channel_embed is not None:
             x = x + self.channel_embed
         x = x.flatten(1, 2)
+        keys = None if present is None else present.repeat_interleave(self.grid[1], 1)[:, None, None]
         for block in self.blocks:
-            x = block(x, self.turn)
+            x = block(x, self.turn, keys)
         out: Tensor = self.norm(x).unflatten(1, self.grid)
         return out
 

@@ -12,6 +12,9 @@ from myoflow.typed import Seconds, frozen
 if TYPE_CHECKING:
     import torch
 
+    from myoflow.nn.encoder import Encoder
+    from myoflow.nn.frames import FrameEncoder
+
 
 @stage("tinymyo")
 @frozen
@@ -20,7 +23,8 @@ class TinyMyo(Stage):
 
     `layers` blocks of `heads` attention heads and a GELU MLP `mlp` times as wide as `width`. `positions: rotary`
     rotates queries and keys by the patch's place in its channel (base 10000) and adds a learned vector per channel;
-    `positions: none` knows neither, as the published code (arXiv 2512.15729) computes. In training, `dropout` acts
+    `flat` rotates by the place among all tokens, channel after channel; `none` knows neither, as the published code
+    (arXiv 2512.15729) computes. In training, `dropout` acts
     after projections, `drop_path` skips whole branches. `attention_dropout` is 0 where the paper has 0.1: it forces
     the slow attention path, 1.4 times the time and most of the memory of a training step.
 
@@ -28,17 +32,36 @@ class TinyMyo(Stage):
     `positions: relative` (there only) learns a vector per distance up to 99 frames, and no utterance of a batch sees
     another. `lookahead` (there only) limits how far a frame sees ahead, for live use: frames come in chunks of that
     length, and each sees its own chunk and those before it. Its MACs are those of a frame that sees one second.
+
+    `weights` is where training starts: a run's folder, or a file of ours, of the authors or of braindecode
+    (.safetensors, .ckpt; nothing in it is executed). Every tensor that is missing or left over is an error unless
+    `allow_missing` or `allow_unused` names it (patterns such as `blocks.7.*` will do); heads are left out as they
+    stand. `channels` says what happens when the weights know another number of channels: `exact` refuses; `pad`: here
+    are fewer, which take the first places; `interpolate`: the channels stand evenly on the weights' ring. To use a
+    subset of the data's channels, put `select` in front.
+
+    `adapt` says what is trained: `full`; `frozen`: nothing of the encoder; `lora`: beside its matrices a product of
+    two thin ones of `rank` (Hu et al. 2021, arXiv 2106.09685), the rest stays. `layer_decay` d trains block l of L at
+    d^(L - l) of the learning rate, l from 0, what lies before the blocks at d^(L + 1) (Clark et al. 2020, arXiv
+    2003.10555).
     """
 
     layers: int = 8
     width: int = 192
     heads: int = 3
     mlp: int = 4
-    positions: Literal["rotary", "relative", "none"] = "rotary"
+    positions: Literal["rotary", "flat", "relative", "none"] = "rotary"
     dropout: float = 0.1
     drop_path: float = 0.1
     attention_dropout: float = 0.0
     lookahead: Seconds | None = None
+    weights: str | None = None
+    channels: Literal["exact", "pad", "interpolate"] = "exact"
+    allow_unused: tuple[str, ...] = ("decoder_pred.*", "classifier.*", "regressor.*")
+    allow_missing: tuple[str, ...] = ("mask_token",)
+    adapt: Literal["full", "frozen", "lora"] = "full"
+    rank: int = 8
+    layer_decay: float = 1.0
 
     def plan(self, spec: Spec) -> Spec:
         spec.expect(TOKENS, FRAMES)
@@ -50,7 +73,15 @@ class TinyMyo(Stage):
                 raise PlanError(f"{field} must be from 0 to below 1, got {getattr(self, field)}", field=field)
         if self.width % self.heads:
             raise PlanError(f"a width of {self.width} cannot be shared by {self.heads} heads", field="heads")
-        if self.positions == "rotary" and (self.width // self.heads) % 2:
+        if self.rank < 1:
+            raise PlanError(f"rank must be at least 1, got {self.rank}", field="rank")
+        if not 0 < self.layer_decay <= 1:
+            raise PlanError(f"layer_decay must be above 0 and up to 1, got {self.layer_decay}", field="layer_decay")
+        if self.adapt != "full" and self.layer_decay != 1:
+            raise PlanError(
+                f"layer_decay is for adapt: full; with {self.adapt} no block is trained", field="layer_decay"
+            )
+        if self.positions != "none" and (self.width // self.heads) % 2:
             raise PlanError(
                 f"rotary positions turn pairs of features: width/heads must be even, got {self.width // self.heads}",
                 field="heads",
@@ -62,6 +93,8 @@ class TinyMyo(Stage):
                     f"{field}: {getattr(self, field)} is for frames of utterances, behind conv_stem", field=field
                 )
             return spec.evolve(sizes=(*spec.sizes[:3], self.width))
+        if self.positions == "flat":
+            raise PlanError("positions: flat is for patches of channels; frames have one row anyway", field="positions")
         if self.lookahead is not None and not self.lookahead * spec.rate_hz >= 1:
             raise PlanError(f"needs a lookahead of a frame ({1 / spec.rate_hz:.3g} s) or more", field="lookahead")
         after = spec.evolve(sizes=(None, None, self.width))
@@ -70,6 +103,21 @@ class TinyMyo(Stage):
     def _ahead(self, spec: Spec) -> int:
         """The lookahead in frames."""
         return 0 if self.lookahead is None else max(1, round(self.lookahead * spec.rate_hz))
+
+    def begin(self, module: torch.nn.Module, spec: Spec) -> tuple[str, ...]:
+        from myoflow import tensors
+        from myoflow.nn.encoder import Encoder
+        from myoflow.nn.published import fill, fit_channels, understand
+
+        if self.weights is None:
+            return ()
+        released = understand(tensors.read(self.weights), self.weights)
+        known = {**released.encoder, **released.head}
+        if isinstance(module, Encoder) and module.channel_embed is not None and "channel_embed" in known:
+            known["channel_embed"] = fit_channels(known["channel_embed"], module.grid[0], self.channels, self.weights)
+        fill(module, known, self.weights, unused=self.allow_unused, missing=(*self.allow_missing, "*.lora_*"))
+        left = sorted(set(known) - set(module.state_dict()))
+        return (f"tinymyo starts from {self.weights}" + (f", without {', '.join(left)}" if left else ""),)
 
     def cost(self, spec: Spec) -> Cost:
         """Parameters, MACs and bytes for one window or frame; bytes are float32 weights and the widest activations."""
@@ -93,9 +141,16 @@ class TinyMyo(Stage):
         return Cost(parameters=parameters, macs=macs, memory_bytes=4 * (parameters + activations))
 
     def module(self, spec: Spec) -> torch.nn.Module:
+        from myoflow.nn.adapt import adapt, layer_rates
+
         self.plan(spec)
-        if spec.dims == FRAMES:
-            return self._of_frames(spec)
+        encoder = self._of_frames(spec) if spec.dims == FRAMES else self._of_patches(spec)
+        adapt(encoder, self.adapt, self.rank)
+        if self.layer_decay != 1:
+            layer_rates(encoder, self.layer_decay)
+        return encoder
+
+    def _of_patches(self, spec: Spec) -> Encoder:
         from myoflow.nn.encoder import Encoder
 
         assert self.positions != "relative", "plan says so"
@@ -113,9 +168,10 @@ class TinyMyo(Stage):
             attention_dropout=self.attention_dropout,
         )
 
-    def _of_frames(self, spec: Spec) -> torch.nn.Module:
+    def _of_frames(self, spec: Spec) -> FrameEncoder:
         from myoflow.nn.frames import FrameEncoder
 
+        assert self.positions != "flat", "plan says so"
         return FrameEncoder(
             features=spec.size("feature"),
             width=self.width,

@@ -1,0 +1,191 @@
+"""Tensors: the named tensors of a weights file of any kind, read without running code that came with it."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from myoflow.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin")
+
+# What a Lightning checkpoint holds beside its tensors: settings, which are read as inert things and thrown away.
+HARMLESS = ("omegaconf.", "lightning.", "lightning_fabric.", "pytorch_lightning.", "lightning_utilities.")
+PLAIN = {
+    ("argparse", "Namespace"), ("collections", "defaultdict"), ("pathlib", "PosixPath"), ("pathlib", "PurePosixPath"),
+    ("typing", "Any"), ("torch", "device"), ("torch", "Size"),
+    *(("builtins", name) for name in ("dict", "list", "set", "tuple", "int", "float", "str", "bool")),
+}  # fmt: skip
+
+
+def read(path: str | Path) -> dict[str, torch.Tensor]:
+    """All tensors of a file by name: safetensors, or a checkpoint of torch or Lightning. A run's folder stands for
+    its first model's weights, an exported folder for its `model.safetensors`.
+
+    Raises:
+        InputError: the file is missing, damaged or of another kind, or its pickle asks for code to be run.
+    """
+    found = _file(Path(path))
+    tensors = _safetensors(found) if found.suffix == ".safetensors" else _checkpoint(found)
+    if not tensors:
+        raise InputError(f"{found} holds no tensors")
+    return tensors
+
+
+def _file(path: Path) -> Path:
+    if path.is_dir():
+        choices = [path / "model.safetensors", *sorted(path.glob("fold-1/*/seed-*/weights.safetensors"))]
+        choices = [choice for choice in choices if choice.is_file()]
+        if not choices:
+            raise InputError(f"there are no weights in the folder {path}: neither a finished run's nor exported ones")
+        return choices[0]
+    if not path.is_file():
+        raise InputError(f"there are no weights at {path}")
+    if path.suffix not in (".safetensors", *CHECKPOINTS):
+        raise InputError(f"{path}: weights are read from .safetensors, {', '.join(CHECKPOINTS)} or a run's folder")
+    return path
+
+
+def _safetensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path} is not a whole safetensors file ({error}); fetch or write it again") from None
+
+
+def _checkpoint(path: Path) -> dict[str, torch.Tensor]:
+    import torch
+
+    try:
+        loaded = _unzipped(path) if zipfile.is_zipfile(path) else torch.load(path, "cpu", weights_only=True)
+    except _Refused as error:
+        raise InputError(f"{path} is refused: {error}. Nothing of it was run; ask for safetensors instead") from None
+    except pickle.UnpicklingError as error:
+        reason = (str(error).splitlines() or ["no reason given"])[0]
+        raise InputError(f"{path} is refused: it is not plain tensors ({reason}); ask for safetensors") from None
+    except Exception as error:  # a damaged pickle can fail in any way
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path} is not a readable checkpoint ({reason})") from None
+    for key in ("state_dict", "model", "module"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict):
+        raise InputError(f"{path} is a checkpoint without a state_dict")
+    return {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+
+
+class _Refused(Exception):
+    """A pickle that names something that tensors do not need."""
+
+
+class _Inert:
+    """Stands in for every object that is not a tensor: it takes anything, does nothing, and is thrown away."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    def __call__(self, *args: Any, **kwargs: Any) -> _Inert:
+        return self
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        pass
+
+    def append(self, value: Any) -> None:
+        pass
+
+    def extend(self, values: Any) -> None:
+        pass
+
+
+class _Unpickler(pickle.Unpickler):
+    """Builds dicts, lists, numbers, texts and tensors, and never imports what a pickle names."""
+
+    def __init__(self, file: BinaryIO, storage: Callable[[Any], torch.Tensor]) -> None:
+        super().__init__(file)
+        self._storage = storage
+
+    def find_class(self, module: str, name: str) -> Any:
+        import torch
+
+        if module == "torch._utils" and name in ("_rebuild_tensor", "_rebuild_tensor_v2"):
+            return _tensor
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return lambda data, *_: data
+        if (module, name) == ("collections", "OrderedDict"):
+            return dict
+        if module == "torch" and (name.endswith("Storage") or isinstance(getattr(torch, name, None), torch.dtype)):
+            return name
+        if (module, name) in PLAIN or f"{module}.".startswith(HARMLESS):
+            return _Inert
+        raise _Refused(f"its pickle asks for {module}.{name}, which tensors do not need")
+
+    def persistent_load(self, pid: Any) -> torch.Tensor:
+        return self._storage(pid)
+
+
+def _tensor(storage: torch.Tensor, offset: int, size: Any, stride: Any, *_: Any) -> torch.Tensor:
+    return storage.as_strided(tuple(size), tuple(stride), offset).clone()
+
+
+def _unzipped(path: Path) -> Any:
+    """The object in a zip that torch.save wrote: one pickle, and one member for each storage."""
+    import torch
+
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if name.endswith("/data.pkl") or name == "data.pkl"]
+        if len(names) != 1:
+            raise ValueError("it has no data.pkl")
+        root = names[0][: -len("data.pkl")]
+
+        def storage(pid: Any) -> torch.Tensor:
+            _, kind, key, _, count = pid
+            dtype = _dtype(str(kind))
+            raw = bytearray(archive.read(f"{root}data/{key}"))
+            if not raw:
+                return torch.empty(0, dtype=dtype)
+            return torch.frombuffer(raw, dtype=dtype, count=int(count))
+
+        with archive.open(names[0]) as file:
+            return _Unpickler(file, storage).load()  # type: ignore[arg-type]
+
+
+def _dtype(storage: str) -> torch.dtype:
+    import torch
+
+    kinds = {
+        "FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16,
+        "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
+        "ShortStorage": torch.int16, "CharStorage": torch.int8, "ByteStorage": torch.uint8,
+        "BoolStorage": torch.bool,
+    }  # fmt: skip
+    if storage not in kinds:
+        raise _Refused(f"its pickle asks for a storage '{storage}'")
+    return kinds[storage]
+
+
+def metadata(path: str | Path) -> dict[str, Any]:
+    """What a safetensors file of ours says about itself; empty for others."""
+    from safetensors import SafetensorError, safe_open
+
+    found = _file(Path(path))
+    if found.suffix != ".safetensors":
+        return {}
+    try:
+        with safe_open(str(found), framework="np") as file:
+            told: dict[str, Any] = json.loads((file.metadata() or {}).get("myoflow", "{}"))
+    except (SafetensorError, OSError, ValueError):
+        return {}
+    return told

@@ -1,0 +1,86 @@
+"""`weights:` of a tinymyo stage: where training starts, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import myoflow as mf
+from myoflow import weights
+from myoflow.engine import Parameters, Segment
+from myoflow.errors import InputError, PlanError
+from myoflow.network import build, fresh
+from myoflow.spec import Spec
+
+
+def segment(count: int = 3, **changes) -> Segment:
+    stage = mf.TinyMyo(**{"layers": 1, "width": 8, "heads": 1, **changes})
+    spec = Spec(("window", "channel", "patch", "feature"), (None, count, 2, 4), 100.0, tuple("abcdefgh"[:count]))
+    return Segment(0, (stage,), (spec,), stage.plan(spec), "torch")
+
+
+def trained(folder: Path) -> Path:
+    torch.manual_seed(5)
+    module = build(segment())
+    header = weights.Header("r", tuple("abc"), 100.0, "V", ("x", "y"), "tinymyo")
+    tensors = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
+    path = folder / "fold-1" / "tinymyo" / "seed-0" / "weights.safetensors"
+    path.parent.mkdir(parents=True)
+    weights.save(
+        path, Parameters(weights={**tensors, "reconstruct.decoder_pred.bias": tensors["tinymyo.norm.bias"]}), header
+    )
+    return folder
+
+
+def test_training_starts_from_a_runs_weights_and_says_so(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run")
+    torch.manual_seed(5)
+    expected = build(segment()).state_dict()
+    torch.manual_seed(6)
+    module, told = fresh(segment(weights=str(run)))
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in module.state_dict().items())
+    assert told == (f"tinymyo starts from {run}, without decoder_pred.bias",)
+    torch.manual_seed(6)
+    thin, _ = fresh(segment(weights=str(run), adapt="lora", rank=2))
+    assert torch.equal(thin.tinymyo.blocks[0].attn.qkv.weight, expected["tinymyo.blocks.0.attn.qkv.weight"])
+
+
+def test_a_trained_model_does_not_need_the_file_it_started_from() -> None:
+    build(segment(weights="gone.safetensors"))
+    with pytest.raises(InputError, match=r"no weights at gone\.safetensors"):
+        fresh(segment(weights="gone.safetensors"))
+
+
+def test_misfits_are_errors_unless_the_recipe_allows_them(tmp_path: Path) -> None:
+    run = str(trained(tmp_path / "run"))
+    with pytest.raises(InputError, match=r"not used: decoder_pred\.bias"):
+        fresh(segment(weights=run, allow_unused=[]))
+    with pytest.raises(InputError, match=r"missing: blocks\.1\.norm1\.weight"):
+        fresh(segment(weights=run, layers=2))
+    fresh(segment(weights=run, layers=2, allow_missing=["blocks.1.*"]))
+    with pytest.raises(InputError, match="made for 3 channels, here are only 2"):
+        fresh(segment(2, weights=run))
+    for rule, channels in (("pad", 2), ("interpolate", 5)):
+        module, _ = fresh(segment(channels, weights=run, channels=rule))
+        assert module.tinymyo.channel_embed.shape == (1, channels, 1, 8)
+
+
+def test_bad_fields_are_planning_errors() -> None:
+    for changes, words in (
+        ({"rank": 0}, "rank must be"),
+        ({"layer_decay": 0.0}, "layer_decay must be"),
+        ({"layer_decay": 0.5, "adapt": "frozen"}, "for adapt: full"),
+    ):
+        with pytest.raises(PlanError, match=words):
+            segment(**changes)
+
+
+def test_flat_positions_know_channels_by_their_place() -> None:
+    torch.manual_seed(0)
+    module = build(segment(positions="flat")).eval()
+    assert module.tinymyo.channel_embed is None
+    x = torch.randn(1, 3, 2, 4)
+    with torch.no_grad():
+        assert (module(x.flip(1)).flip(1) - module(x)).abs().max() > 1e-3

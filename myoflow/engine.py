@@ -50,7 +50,7 @@ class Parameters:
 class Program(Protocol):
     """A compiled segment. Feeds like a kernel: any cut of the input gives the same concatenated output.
 
-    `choices` says in words what the engine chose, and why.
+    `choices` says in words what the engine chose, and why (`Engine.choices`).
     """
 
     choices: tuple[str, ...]
@@ -80,6 +80,10 @@ class Engine:
     def calibrates(self, backend: Backend) -> bool:
         """Whether the backend needs examples of what will go into a segment."""
         return False
+
+    def choices(self, backend: Backend) -> tuple[str, ...]:
+        """What the engine chooses for the backend on this machine (precision, threads), and why, in words."""
+        return ()
 
     def compile(
         self, segment: Segment, backend: Backend, parameters: Parameters, calibration: Array | None = None

@@ -34,6 +34,12 @@ class OnnxEngine(Engine):
     def calibrates(self, backend: Backend) -> bool:
         return backend.precision == "int8"
 
+    def choices(self, backend: Backend) -> tuple[str, ...]:
+        from myoflow.lower.batches import threads_in_words
+
+        what = "products by weights in int8, the rest in float32" if backend.precision == "int8" else "all in float32"
+        return what, threads_in_words(backend)
+
     def compile(
         self, segment: Segment, backend: Backend, parameters: Parameters, calibration: Array | None = None
     ) -> Program:
@@ -55,5 +61,4 @@ class OnnxEngine(Engine):
             out: Array = session(threads)(batch)
             return out
 
-        what = "int8 matrix products, the rest in float32" if backend.precision == "int8" else "float32"
-        return Batches(run, backend, segment.output, (f"onnxruntime, {what}",))
+        return Batches(run, backend, segment.output, self.choices(backend))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime", "openvino")
-HINT = {"float32": "f32", "bf16": "bf16", "int8": "f32"}
 
 
 @ENGINES.add("openvino")
@@ -36,6 +35,15 @@ class OpenvinoEngine(Engine):
     def calibrates(self, backend: Backend) -> bool:
         return backend.precision == "int8"
 
+    def choices(self, backend: Backend) -> tuple[str, ...]:
+        from myoflow.lower.batches import threads_in_words
+
+        rest = "in bf16, which this CPU multiplies natively"
+        if not _bf16(backend):
+            rest = "in float32" if backend.precision == "float32" else "in float32, for this CPU has no bf16"
+        what = f"large products in int8, the rest {rest}" if backend.precision == "int8" else f"all {rest}"
+        return what, threads_in_words(backend)
+
     def compile(
         self, segment: Segment, backend: Backend, parameters: Parameters, calibration: Array | None = None
     ) -> Program:
@@ -52,10 +60,18 @@ class OpenvinoEngine(Engine):
 
         packages = (*PACKAGES, *(["nncf"] if calibration is not None else []))
         data = programs.kept(programs.key(segment, backend, parameters, calibration, packages) + ".openvino", make)
-        model = cache(lambda threads: compiled(data, HINT[backend.precision], threads))
+        hint = "bf16" if _bf16(backend) else "f32"
+        model = cache(lambda threads: compiled(data, hint, threads))
 
         def run(batch: Array, threads: int) -> Array:
             out: Array = model(threads)(batch)
             return out
 
-        return Batches(run, backend, segment.output, (f"openvino in {backend.precision}",))
+        return Batches(run, backend, segment.output, self.choices(backend))
+
+
+def _bf16(backend: Backend) -> bool:
+    """Whether what is not in int8 is computed in bf16: attention and norms beside int8 products, too."""
+    from myoflow.lower.hardware import has_bf16
+
+    return backend.precision != "float32" and has_bf16() is not False

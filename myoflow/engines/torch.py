@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from myoflow.engine import ENGINES, Engine, Parameters, Program, Segment
 from myoflow.errors import InputError
-from myoflow.lower.batches import Batches
+from myoflow.lower.batches import FEW, Batches, threads_in_words
+from myoflow.lower.hardware import has_bf16
 from myoflow.network import trained
 from myoflow.stage import Stage
 
 if TYPE_CHECKING:
+    import torch
+
     from myoflow.backend import Backend
     from myoflow.dsp.kernel import Array
 
@@ -29,22 +34,38 @@ class TorchEngine(Engine):
             return None
         import torch
 
-        if torch.cuda.is_available():
-            return None
-        return "torch sees no CUDA device here; use --backend torch, or install a CUDA build of torch and a driver"
+        if not torch.cuda.is_available():
+            return "torch sees no CUDA device here; use --backend torch, or install a CUDA build of torch and a driver"
+        if backend.compile and find_spec("triton") is None:
+            return "compiling for CUDA needs triton: pip install triton, or use --backend cuda-float32"
+        return None
+
+    def choices(self, backend: Backend) -> tuple[str, ...]:
+        what = f"all in {backend.precision}"
+        if backend.device == "cuda":
+            graphs = f"CUDA graphs for up to {FEW} windows, whose launches take longer than their work"
+            return (what, f"compiled; {graphs}") if backend.compile else (what,)
+        if backend.precision == "bf16":
+            native = has_bf16() is not False
+            what += ", which this CPU multiplies natively" if native else "; this CPU has none, float32 is faster here"
+        return (what, *(["compiled"] if backend.compile else []), threads_in_words(backend))
 
     def compile(
         self, segment: Segment, backend: Backend, parameters: Parameters, calibration: Array | None = None
     ) -> Program:
         import torch
 
+        from myoflow.nn.inference import arranged
+
         reason = self.missing(backend)
         if reason:
             raise InputError(f"backend '{backend.name}' cannot run on this machine: {reason}")
         device = torch.device(backend.device)
         dtype = torch.bfloat16 if backend.precision == "bf16" else torch.float32
-        module = trained(segment, parameters.weights).to(device, dtype)
-        call = torch.compile(module) if backend.compile else module
+        module = trained(segment, parameters.weights)
+        call: Callable[[torch.Tensor], torch.Tensor] = module.to(device, dtype)
+        if backend.compile:
+            call = compiled(arranged(module).to(device, dtype), device)
 
         def run(batch: Array, threads: int) -> Array:
             before = torch.get_num_threads()
@@ -56,5 +77,15 @@ class TorchEngine(Engine):
                 torch.set_num_threads(before)  # sums of a training that goes on in this process must not change
             return out
 
-        choices = (f"torch in {backend.precision}", *(["compiled"] if backend.compile else []))
-        return Batches(run, backend, segment.output, choices)
+        return Batches(run, backend, segment.output, self.choices(backend))
+
+
+def compiled(module: torch.nn.Module, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The module compiled by torch. On CUDA up to FEW windows go through a recorded graph, one per batch size."""
+    import torch
+
+    if device.type != "cuda":
+        return torch.compile(module)
+    few = torch.compile(module, mode="reduce-overhead", dynamic=False)
+    many = torch.compile(module, dynamic=True)
+    return lambda batch: few(batch) if len(batch) <= FEW else many(batch)

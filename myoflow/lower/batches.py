@@ -18,6 +18,15 @@ BATCH = 64  # windows at a time: bounds memory, and larger batches are no faster
 FEW = 4  # up to so many windows one core is as fast as two that wait for each other
 
 
+def threads_in_words(backend: Backend) -> str:
+    """How many threads a backend's programs take, and why."""
+    if backend.threads is not None:
+        return f"{backend.threads} {'thread' if backend.threads == 1 else 'threads'}, as {backend.name}.yaml says"
+    if cores() == 1:
+        return "1 thread, the only core there is"
+    return f"1 thread for up to {FEW} windows, where others would wait more than work; {cores()} for more"
+
+
 class Batches:
     """A Program of a function `(batch, threads) -> outputs` that has no memory."""
 
@@ -27,9 +36,7 @@ class Batches:
         self._function = function
         self._empty = tuple(0 if size is None else size for size in output.sizes)
         self._fixed = backend.threads
-        many = cores()
-        told = f"{self._fixed} threads" if self._fixed else f"1 thread for up to {FEW} windows, {many} for more"
-        self.choices = (*choices, told)
+        self.choices = choices
 
     def feed(self, chunk: Array) -> Array:
         if len(chunk) == 0:

@@ -36,13 +36,16 @@ def lower(module: torch.nn.Module, spec: Spec, metadata: Mapping[str, str] | Non
     import onnx
     import torch
 
+    from myoflow.nn.inference import arranged
+
     sizes = [1 if size is None else size for size in spec.sizes]
     example = torch.zeros(2, *sizes[1:])
+    form = arranged(module)
     program: Any
     with _quiet(), torch.no_grad():
         try:
             program = torch.onnx.export(
-                module,
+                form,
                 (example,),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
@@ -55,7 +58,7 @@ def lower(module: torch.nn.Module, spec: Spec, metadata: Mapping[str, str] | Non
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise MyoflowError(f"torch cannot export {type(module).__name__} to ONNX: {reason}") from error
     model = program.model_proto
-    _name_products(model, module)
+    _name_products(model, form)
     for key, value in (metadata or {}).items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value

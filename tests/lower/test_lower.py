@@ -117,3 +117,28 @@ def test_a_program_is_made_once_and_again_when_damaged(tmp_path: Path, monkeypat
         path.write_bytes(damage(path.read_bytes()))
         assert programs.kept("a.onnx", make) == b"model"
     assert len(made) == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("processor : 0\nflags\t\t: fpu avx512f avx512_bf16\n", True),
+        ("processor : 0\nflags\t\t: fpu avx2\n", False),
+        ("processor : 0\nFeatures\t: fp asimd bf16\n", True),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_bf16_is_known_from_the_processors_flags(
+    text: str | None, expected: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from myoflow.lower import hardware
+
+    if text is not None:
+        (tmp_path / "cpuinfo").write_text(text)
+    monkeypatch.setattr(hardware, "CPUINFO", tmp_path / "cpuinfo")
+    hardware.has_bf16.cache_clear()
+    try:
+        assert hardware.has_bf16() is expected
+    finally:
+        hardware.has_bf16.cache_clear()

@@ -33,6 +33,7 @@ from myoflow.store.chunks import CHUNK, META, Encoder, chunked, damaged, metadat
 __all__ = ["CHUNK", "META", "damaged", "metadata"]
 
 OWN = ("dataset", "labels", "reader", "reader_version", "repairs", "run", "session", "sources", "subject")
+_HEAD = 1 << 20  # characters of a group's metadata read at first
 EVENTS = {"onset": np.int64, "length": np.int64, "label": np.int16, "repetition": np.int16}
 _TAKEN = {"emg", "gain", "channel", "timestamp_ms", *EVENTS}
 
@@ -198,6 +199,23 @@ def group_metadata(attributes: Mapping[str, Any], members: Mapping[str, Any] | N
         inside = {name: members[name] for name in sorted(members)}
         meta["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": inside}
     return meta
+
+
+def attributes(path: Path) -> dict[str, Any]:
+    """Attributes of a group. They stand first, and the metadata of all below, megabytes in a large store, are not read.
+
+    Raises:
+        ValueError, KeyError, OSError: it is no group's metadata.
+    """
+    begin = dumps(group_metadata({}))[: -len("{}}")]
+    with (path / META).open(encoding="utf-8") as file:
+        head = file.read(_HEAD)
+    if head.startswith(begin):
+        with contextlib.suppress(ValueError):  # longer than the head
+            found: dict[str, Any] = json.JSONDecoder().raw_decode(head, len(begin))[0]
+            return found
+    found = metadata(path)["attributes"]
+    return found
 
 
 def dumps(value: Any) -> str:

@@ -164,7 +164,7 @@ def open_store(path: str | Path) -> Store:
     if not path.is_dir():
         raise InputError(f"{path} is a file; a store is a folder that `myoflow convert` wrote")
     try:
-        attributes = layout.metadata(path)["attributes"]
+        attributes = layout.attributes(path)
     except FileNotFoundError:
         if (path / write.ASIDE).is_dir():
             raise InputError(f"{path} is an unfinished store; run its conversion again to complete it") from None

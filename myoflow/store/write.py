@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +30,7 @@ from myoflow.store.layout import Origin
 
 ASIDE = ".tmp"
 KIND = "myoflow store"
-CONSOLIDATED = 500  # most recordings whose metadata one file repeats: 4 kB each, read whole by whoever opens it
+_MANY = 500  # recordings above which each subject's folder repeats the metadata of its own, too
 _INDEX_EVERY_S = 1.0  # the index is written whole: per recording it would grow quadratic over thousands of them
 _INDEX_SHARE = 20  # nor more often than 20 times what writing it takes
 
@@ -143,21 +143,21 @@ class Writer:
         self._due = start + took + max(_INDEX_EVERY_S, _INDEX_SHARE * took)
 
     def _consolidate(self) -> None:
-        """Repeat the metadata of everything below in the root's, so that `xarray.open_datatree` reads one file.
+        """Repeat the metadata of everything below in the root's, so that plain xarray opens it without a warning.
 
-        Above `CONSOLIDATED` recordings each subject's folder has that of its own; the whole is then for the index.
+        It takes 4 kB a recording, which only xarray reads. Above `_MANY` recordings, where opening the whole takes
+        long, each subject's folder has that of its own, too.
         """
-        small = len(self._rows) <= CONSOLIDATED
+        many = len(self._rows) > _MANY
         subjects: dict[str, list[str]] = {}
         for identity in sorted(self._rows):
             subjects.setdefault(_above(identity)[0], []).append(identity)
         for subject, mine in subjects.items():
-            inside = None if small or len(mine) > CONSOLIDATED else self._below(mine, f"{subject}/")
+            inside = self._below(mine, f"{subject}/") if many else None
             self._write(f"{subject}/{layout.META}", layout.dumps(layout.group_metadata({}, inside)))
-        inside = self._below(list(self._rows), "") if small else None
-        self._write(layout.META, layout.dumps(layout.group_metadata(self._attributes, inside)))
+        self._write(layout.META, layout.dumps(layout.group_metadata(self._attributes, self._below(self._rows, ""))))
 
-    def _below(self, identities: list[str], prefix: str) -> dict[str, Any]:
+    def _below(self, identities: Iterable[str], prefix: str) -> dict[str, Any]:
         """Metadata of recordings, their arrays and the folders between, by path below `prefix`."""
         below: dict[str, Any] = {}
         for identity in identities:
@@ -234,7 +234,7 @@ def _refuse_foreign(path: Path, digest: str, dataset: str) -> None:
             raise InputError(f"{path} is not a myoflow store (it holds {', '.join(others[:3])}); name an empty folder")
         return
     try:
-        attributes = layout.metadata(path)["attributes"]
+        attributes = layout.attributes(path)
     except (ValueError, KeyError) as error:
         raise InputError(f"{meta} is not zarr v3 metadata; name another folder for the store") from error
     if attributes.get("kind") != KIND:

@@ -48,25 +48,36 @@ def test_plain_xarray_opens_the_tree_without_a_warning(tmp_path):
         assert len(found.leaves) == 2
 
 
-def test_root_metadata_do_not_grow_without_bound(tmp_path, monkeypatch):
+def test_a_large_store_opens_without_a_warning_whole_and_by_subject(tmp_path, monkeypatch):
     made = [recording("01"), recording("02"), recording("02", "02"), recording("03")]
     whole = tree(make(tmp_path / "a.zarr", *made).path)
-    monkeypatch.setattr(write, "CONSOLIDATED", 3)
+    monkeypatch.setattr(write, "_MANY", 3)
     path = make(tmp_path / "s.zarr", *made[:3]).path
-    assert "consolidated_metadata" in json.loads((path / "zarr.json").read_text())
+    assert "consolidated_metadata" not in json.loads((path / "sub-02/zarr.json").read_text())
     make(path, made[3])
-    assert (path / "zarr.json").stat().st_size < 1000
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        assert len(xr.open_datatree(path, engine="zarr").leaves) == 4
         assert len(xr.open_datatree(path / "sub-02", engine="zarr").leaves) == 2
         assert xr.open_zarr(path / "sub-03/ses-01/run-1").emg.shape == (3, 20_000)
     assert verify(open_store(path)) == []
     before = tree(path)
     make(path)
     assert tree(path) == before
-    monkeypatch.setattr(write, "CONSOLIDATED", 4)
+    monkeypatch.setattr(write, "_MANY", 4)
     make(path)
     assert tree(path) == whole
+
+
+def test_opening_does_not_read_the_metadata_of_all_below(tmp_path, monkeypatch):
+    path = make(tmp_path / "s.zarr", recording("01"), recording("02")).path
+    text = (path / "zarr.json").read_text()
+    monkeypatch.setattr(layout, "_HEAD", text.index(',"consolidated_metadata"'))
+    monkeypatch.setattr(layout, "metadata", None)
+    assert open_store(path).attrs["dataset"] == "toy"
+    monkeypatch.undo()
+    monkeypatch.setattr(layout, "_HEAD", 60)  # attributes longer than the head are read all the same
+    assert open_store(path).attrs["dataset"] == "toy"
 
 
 def in_blocks(made, sizes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin")
+VOCODER = re.compile(r"g_\d+")  # HiFi-GAN's generators have no suffix
 
 # What a Lightning checkpoint holds beside its tensors: settings, which are read as inert things and thrown away.
 HARMLESS = ("omegaconf.", "lightning.", "lightning_fabric.", "pytorch_lightning.", "lightning_utilities.")
@@ -48,7 +50,7 @@ def _file(path: Path) -> Path:
         return choices[0]
     if not path.is_file():
         raise InputError(f"there are no weights at {path}")
-    if path.suffix not in (".safetensors", *CHECKPOINTS):
+    if path.suffix not in (".safetensors", *CHECKPOINTS) and not VOCODER.fullmatch(path.name):
         raise InputError(f"{path}: weights are read from .safetensors, {', '.join(CHECKPOINTS)} or a run's folder")
     return path
 
@@ -76,7 +78,7 @@ def _checkpoint(path: Path) -> dict[str, torch.Tensor]:
     except Exception as error:  # a damaged pickle can fail in any way
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{path} is not a readable checkpoint ({reason})") from None
-    for key in ("state_dict", "model", "module"):
+    for key in ("state_dict", "model", "module", "generator"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
     if not isinstance(loaded, dict):

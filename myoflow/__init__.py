@@ -1,7 +1,7 @@
 """myoflow: surface EMG from raw files to a running decoder.
 
-`import myoflow as mf` gives `mf.load_recipe`, `mf.load_run`, `mf.open_store`, `mf.Pipeline`, `mf.Spec` and every
-stage class under its own name (`mf.Bandpass`). Each is imported when it is first used.
+`import myoflow as mf` gives `mf.load_recipe`, `mf.load_run`, `mf.open_store`, `mf.stream`, `mf.Pipeline`, `mf.Spec` and
+every stage class under its own name (`mf.Bandpass`). Each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from myoflow.errors import InputError, MyoflowError, PlanError, RecipeError
+    from myoflow.live import stream
     from myoflow.nn.model import load_model
     from myoflow.parallel import Workers
     from myoflow.pipeline import Pipeline
@@ -40,6 +41,7 @@ _PLACES = {
     "load_recipe": "recipe",
     "load_run": "run",
     "open_store": "store",
+    "stream": "live",
 }
 
 __all__ = [
@@ -55,6 +57,7 @@ __all__ = [
     "load_recipe",
     "load_run",
     "open_store",
+    "stream",
 ]
 
 

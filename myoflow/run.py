@@ -115,12 +115,15 @@ class Run:
         Raises:
             InputError: there is no such model, fold or seed.
         """
+        return weights.load(self.weights_file(model, fold, seed))
+
+    def weights_file(self, model: str | None = None, fold: int = 1, seed: int | None = None) -> Path:
+        """Where a model's learned numbers lie. Raises InputError when there is no such model."""
         name = model or main_name(self.recipe)
         if name not in self.metrics["models"]:
             raise InputError(f"{self.folder} has no model '{name}'; it has {', '.join(self.metrics['models'])}")
         seed = self.recipe.train.seeds[0] if seed is None else seed
-        folder = self.folder / f"fold-{fold}" / name
-        return weights.load(folder / f"seed-{seed}" / "weights.safetensors")
+        return self.folder / f"fold-{fold}" / name / f"seed-{seed}" / "weights.safetensors"
 
 
 def _refuse_gaps(array: xr.DataArray, spec: Spec) -> None:

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from myoflow.pipeline import Plan, Step
     from myoflow.progress import Progress
     from myoflow.recipe import Recipe
+    from myoflow.registry import Registry
     from myoflow.run import Run
     from myoflow.stage import Stage
     from myoflow.store import Store
 
 WIDTH = 116  # what a plan needs
-SHELVES = ("stages", "datasets", "formats", "backends", "recipes")
+SHELVES = ("stages", "datasets", "formats", "backends", "recipes", "sources", "sinks")
 
 
 def _print(*things: Any) -> None:
@@ -181,6 +182,9 @@ def listing(shelf: str) -> None:
 
         for name in STAGES:
             table.add_row(name, _headline(STAGES[name]))
+    elif shelf in ("sources", "sinks"):
+        for name in _plugs(shelf):
+            table.add_row(name, _headline(_plugs(shelf)[name]))
     elif shelf == "formats":
         from myoflow.formats import FORMATS
 
@@ -225,16 +229,34 @@ def show(name: str) -> None:
         if name in library.names(shelf) or name.endswith((".yaml", ".yml")):
             _print(library.find(shelf, name).read_text(encoding="utf-8", errors="replace").rstrip())
             return
+    shelf, _, rest = name.partition(".")
+    if shelf in ("sources", "sinks") and rest in _plugs(shelf):
+        _fields(_plugs(shelf)[rest], f"{rest}: ")
+        return
     known = [*STAGES, *(n for s in ("datasets", "backends", "recipes") for n in library.names(s))]
+    known += [f"{s}.{n}" for s in ("sources", "sinks") for n in _plugs(s)]
     raise InputError(f"there is nothing called '{name}'{did_you_mean(name, known)}")
 
 
 def _stage(cls: type[Stage]) -> None:
     forms = [form for form, has in (("host", cls.on_host()), ("torch", cls.on_torch())) if has]
-    _print(f"{cls.name}: {inspect.cleandoc(cls.__doc__ or '')}", "", f"runs on: {', '.join(forms)}")
+    _fields(cls, f"{cls.name}: ", "", f"runs on: {', '.join(forms)}")
+
+
+def _plugs(shelf: str) -> Registry[Any]:
+    """The registry of live sources or sinks."""
+    from myoflow.live.sink import SINKS
+    from myoflow.live.source import SOURCES
+
+    return SOURCES if shelf == "sources" else SINKS
+
+
+def _fields(cls: type[Any], title: str, *more: str) -> None:
+    """What a class says of itself, and its fields."""
+    _print(f"{title}{inspect.cleandoc(cls.__doc__ or '')}", *more)
     table = _table("field", "what it takes", "default")
     hints = hints_of(cls)
-    for field in attrs.fields(cls):  # type: ignore[arg-type]
+    for field in attrs.fields(cls):
         default = "required" if field.default is attrs.NOTHING else plain(field.default, hints[field.name])
         table.add_row(field.name, describe(hints[field.name]), "null" if default is None else str(default))
     if hints:

@@ -41,7 +41,7 @@ FLOORS = [
         "export",
     ),
     ("tasks", "checkpoint", "train", "fit", "predictions", "scores", "report"),
-    ("models", "parity", "gather", "experiment", "verify", "bench", "run"),
+    ("models", "parity", "gather", "experiment", "verify", "bench", "run", "live"),
     ("tables", "cli", "__main__", "__init__"),
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -5,19 +5,19 @@ from __future__ import annotations
 import io
 import sys
 
-from myoflow.cli import backends, data, recipes
+from myoflow.cli import backends, data, recipes, stream
 from myoflow.cli.app import app
 
-__all__ = ["app", "backends", "data", "main", "recipes"]
+__all__ = ["app", "backends", "data", "main", "recipes", "stream"]
 
 
 def main() -> None:
     """Entry point: errors of the user end in one line each and exit code 2, failures in 1."""
     from myoflow.errors import MyoflowError
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal without our characters gets question marks
+    for output in (sys.stdout, sys.stderr):
+        if isinstance(output, io.TextIOWrapper):
+            output.reconfigure(errors="replace")  # a terminal without our characters gets question marks
     try:
         app()
     except MyoflowError as error:

@@ -62,7 +62,9 @@ def check(recipe: RecipeArg, overrides: Overrides = None, backend: Backend = Non
 
 
 @app.command("list")
-def list_(what: Annotated[str, typer.Argument(help="stages, datasets, formats, backends or recipes.")]) -> None:
+def list_(
+    what: Annotated[str, typer.Argument(help="stages, datasets, formats, backends, recipes, sources or sinks.")],
+) -> None:
     """List what there is."""
     from myoflow import tables
 
@@ -70,7 +72,9 @@ def list_(what: Annotated[str, typer.Argument(help="stages, datasets, formats, b
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A stage, dataset, backend or recipe.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="A stage, dataset, backend, recipe, sources.NAME or sinks.NAME.")],
+) -> None:
     """Show one stage (fields, units, defaults, backends), dataset card, backend or recipe."""
     from myoflow import tables
 

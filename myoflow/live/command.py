@@ -1,0 +1,126 @@
+"""Command: what `myoflow stream` does: a session into its sinks, until it ends or is ended."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, get_args
+
+from myoflow.errors import InputError, did_you_mean
+from myoflow.live import stream
+from myoflow.live.address import parse
+from myoflow.live.output import Notice
+from myoflow.live.session import Session
+from myoflow.live.sink import SINKS, Channel
+from myoflow.live.summary import Summary
+from myoflow.live.timeline import Policy
+from myoflow.typed import Mismatch, Seconds, coerce
+
+if TYPE_CHECKING:
+    from myoflow.dsp.kernel import Array
+
+
+def run_stream(
+    what: str,
+    source: str,
+    sinks: Sequence[str],
+    *,
+    gaps: str,
+    lag: str,
+    patience: str,
+    seconds: float | None,
+    record: Path | None,
+    **options: Any,
+) -> Summary:
+    """Stream into sinks and print a summary.
+
+    Raises:
+        InputError, PlanError: see `mf.stream`.
+        MyoflowError: the source broke, or did not come back.
+    """
+    if gaps not in get_args(Policy):
+        close = did_you_mean(gaps, get_args(Policy)) or "."
+        raise InputError(f"--gaps {gaps}{close} Policies: {', '.join(get_args(Policy))}")
+    asked = [parse(text, SINKS) for text in sinks]
+    channels: list[Channel] = []
+
+    def notice(happened: Notice) -> None:
+        for channel in channels:
+            channel.notice(happened)
+
+    session = stream(
+        what,
+        source,
+        gaps=gaps,  # type: ignore[arg-type]
+        lag_s=_seconds(lag, "--lag"),
+        patience_s=_seconds(patience, "--patience"),
+        record=record,
+        notice=notice,
+        **options,
+    )
+    if seconds is not None:
+        session.stop_after(seconds)
+    done = False
+    try:
+        for sink in asked:
+            channels.append(sink.open(session.decoder.plan.input, session.decoder.output))
+        watching = [channel for channel in channels if channel.pictures]
+        if watching:
+            session.on_signal = partial(_show, watching)
+        with stopping(session):
+            for output in session:
+                for channel in channels:
+                    channel.write(output)
+        done = True
+    finally:
+        session.close()
+        for channel in channels:
+            channel.close(session.summary if done else None)
+    _tell(session)
+    return session.summary
+
+
+def _show(channels: Sequence[Channel], values: Array) -> None:
+    for channel in channels:
+        channel.signal(values)
+
+
+def _tell(session: Session) -> None:
+    """The summary, on stderr: stdout may be a sink."""
+    for line in session.summary.lines():
+        print(line, file=sys.stderr)
+    if session.recorder is not None:
+        kept = ", ".join(session.recorder.ids) or "nothing"
+        print(f"kept in {session.recorder.path}: {kept}", file=sys.stderr)
+        if session.recorder.recovered:
+            print(f"and what a killed session had left: {', '.join(session.recorder.recovered)}", file=sys.stderr)
+
+
+def _seconds(text: str, option: str) -> float:
+    try:
+        return float(coerce(text, Seconds, text=True))
+    except Mismatch as error:
+        raise InputError(f"{option}: {error}") from None
+
+
+@contextmanager
+def stopping(session: Session) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the session after the decision in hand; a second Ctrl-C ends the program."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        session.stop("stopped by Ctrl-C" if number == signal.SIGINT else "stopped by a signal")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    for number in before:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,65 @@
+"""Decoder: a planned pipeline cut in two, where its windows are made, so that a late one can leave windows out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from myoflow.engine import Parameters
+from myoflow.errors import PlanError
+from myoflow.pipeline import Plan, compile_steps
+from myoflow.spec import SIGNAL
+
+if TYPE_CHECKING:
+    from myoflow.dsp.kernel import Array, Chain
+
+
+class Decoder:
+    """Signal stages up to the windows see every sample (`push`); what comes after may skip some (`decode`).
+
+    Raises:
+        PlanError: a stage cannot stream, with the reason and the causal alternative.
+        InputError: a stage has not been trained.
+    """
+
+    def __init__(self, plan: Plan, parameters: Parameters) -> None:
+        if plan.output.blockers:
+            raise PlanError("this pipeline cannot stream: " + "; ".join(plan.output.blockers))
+        self.plan, self._parameters = plan, parameters
+        self._cut = next(
+            (step.index + 1 for step in plan.steps if step.after.dims != SIGNAL), len(plan.steps)
+        )  # behind the stage that makes windows
+        self.between = plan.steps[self._cut - 1].after
+        self.output = plan.output
+        self._segments = plan.segments(self._cut)
+        self._tail: list[Chain] = [self._compile(i) for i in range(len(self._segments))]
+        self._head = compile_steps(plan, parameters, 0, self._cut)
+
+    @property
+    def windows(self) -> bool:
+        """Whether outputs are windows; else they are pieces of signal."""
+        return self.between.dims != SIGNAL
+
+    def begin(self) -> None:
+        """Forget the past. Networks have none and are kept."""
+        self._head = compile_steps(self.plan, self._parameters, 0, self._cut)
+        for i, segment in enumerate(self._segments):
+            if segment.backend == "host":
+                self._tail[i] = self._compile(i)
+
+    def push(self, chunk: Array) -> Array:
+        """Windows, or samples, that `(channel, time)` completes."""
+        return self._head.feed(chunk)
+
+    def finish(self) -> Array:
+        """What signal stages that look ahead still hold at the end."""
+        return self._head.flush()
+
+    def decode(self, windows: Array) -> Array:
+        """Outputs of windows that `push` gave, in order."""
+        for chain in self._tail:
+            windows = chain.feed(windows)
+        return windows
+
+    def _compile(self, number: int) -> Chain:
+        segment = self._segments[number]
+        return compile_steps(self.plan, self._parameters, segment.index, segment.index + len(segment.stages))

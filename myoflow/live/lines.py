@@ -1,0 +1,33 @@
+"""Lines: an output as plain values, the same in every sink that writes JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from myoflow.live.output import Output
+
+
+def line_of(output: Output) -> dict[str, Any]:
+    """Time, latency in s and what was decided; a float32 is written so that it reads back to the same number."""
+    latency = output.latency
+    line: dict[str, Any] = {
+        "type": "decision" if output.label is not None else "signal" if output.is_signal else "features",
+        "time": round(output.time_s, 9),
+        "end": round(output.end_s, 9),
+    }
+    if output.label is not None:
+        line["label"] = output.label
+        line["scores"] = output.scores
+    else:
+        line["values"] = output.values.tolist()
+    line["latency"] = {
+        "algorithmic": latency.algorithmic_s,
+        "queue": round(latency.queue_s, 6),
+        "compute": round(latency.compute_s, 6),
+    }
+    if output.filled:
+        line["filled"] = output.filled
+    if output.dropped:
+        line["dropped"] = output.dropped
+    return line

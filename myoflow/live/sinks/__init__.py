@@ -1,0 +1,1 @@
+"""Sinks of live decisions, one a file, found by name; other packages add theirs by the entry point of this folder."""

@@ -1,0 +1,161 @@
+"""replay: a stored recording at the speed of life, or faster."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from myoflow.errors import InputError
+from myoflow.live.block import Block, Signal
+from myoflow.live.source import SOURCES, Connection, Context, Ended, Source
+from myoflow.typed import Duration, Mismatch, frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from xarray import Variable
+
+    from myoflow.dsp.kernel import Array
+    from myoflow.store import Row, Store
+
+
+@SOURCES.add("replay")
+@frozen
+class Replay(Source):
+    """A recording of a store, `STORE/sub-01/ses-01/run-1`, as if it came from a device now.
+
+    Without a recording it is the first one, without a store that of the recipe, and then the first recording of the
+    test split. `speed` is seconds of signal per second, or `max`: as fast as the decoder asks, and nothing is ever
+    dropped. `chunk` is how much comes at a time. What the recipe's `data` section asks for (`regularise`, `splice`) is
+    done before.
+    """
+
+    address: str = ""
+    speed: float | Literal["max"] = 1.0
+    chunk: Duration = Duration(0.02)
+
+    def __attrs_post_init__(self) -> None:
+        if self.speed != "max" and not self.speed > 0:
+            raise Mismatch(f"speed must be above 0, or max, got {self.speed:g}")
+
+    @property
+    def waits(self) -> bool:
+        return self.speed == "max"
+
+    @property
+    def _pace(self) -> float | None:
+        return None if self.speed == "max" else float(self.speed)
+
+    def open(self, context: Context) -> Connection:
+        store, row = self._find(context)
+        data = context.recipe.data if context.recipe is not None else None
+        uneven = data is not None and (data.regularise is not None or data.splice)
+        if uneven:
+            from myoflow.prepare import read
+
+            assert data is not None, "an uneven clock is the recipe's to mend"
+            recording = read(store, row, data)
+            signal = Signal(
+                channels=recording.channels,
+                rate_hz=recording.rate_hz,
+                units=recording.units,
+                gain=tuple(float(g) for g in recording.gain),
+                labels=recording.events.names,
+                dtype=str(recording.emg.dtype),
+                clock="count",
+                pace=self._pace,
+            )
+            return _Playing(self, signal, recording.emg, recording.emg.shape[1])
+        lazy = store.read(row.id)
+        signal = Signal(
+            channels=tuple(str(name) for name in lazy["channel"].values),
+            rate_hz=row.rate_hz,
+            units=row.units,
+            gain=tuple(float(g) for g in lazy["gain"].values),
+            labels=tuple(lazy.attrs["labels"]),
+            dtype=str(lazy["emg"].dtype),
+            clock="count",
+            pace=self._pace,
+        )
+        return _Playing(self, signal, lazy["emg"].variable, row.samples)
+
+    def _find(self, context: Context) -> tuple[Store, Row]:
+        from myoflow.store import open_store
+
+        if not self.address:
+            if context.recipe is None:
+                raise InputError("replay needs a store: replay:data/uci_emg.zarr/sub-01/ses-01/run-1")
+            from myoflow.progress import Progress
+            from myoflow.source import locate_store
+
+            store = locate_store(context.recipe.data, Progress())
+            return store, _first_of_test(store, context)
+        path = Path(self.address)
+        for folder in (path, *path.parents):
+            if (folder / "index.json").is_file():
+                store = open_store(folder)
+                rest = path.relative_to(folder).as_posix()
+                if not store.rows:
+                    raise InputError(f"{folder} holds no recordings")
+                return store, store.row(rest) if rest != "." else store.rows[0]
+        raise InputError(f"there is no store at {path}; write replay:STORE/sub-01/ses-01/run-1")
+
+
+class _Playing:
+    """Samples of an array `(channel, time)` when their time has come."""
+
+    def __init__(self, replay: Replay, signal: Signal, emg: Array | Variable, samples: int) -> None:
+        self.signal = signal
+        self._emg, self._samples = emg, samples
+        self._chunk = max(1, replay.chunk.samples(signal.rate_hz))
+        self._speed = signal.pace
+        self._pieces = self._cut()
+        self._began: float | None = None
+        self._at = 0
+
+    def read(self, timeout_s: float) -> Block | None:
+        import numpy as np
+
+        if self._at >= self._samples:
+            raise Ended
+        stop = min(self._at + self._chunk, self._samples)
+        if self._speed is not None:
+            now = time.perf_counter()
+            self._began = self._began or now
+            due = self._began + stop / self.signal.rate_hz / self._speed
+            if due - now > timeout_s:
+                time.sleep(timeout_s)
+                return None
+            if due > now:
+                time.sleep(due - now)
+        values = np.array(next(self._pieces))
+        first, self._at = self._at, stop
+        return Block(values, time.perf_counter(), first=first, stamp_s=stop / self.signal.rate_hz)
+
+    def close(self) -> None:
+        self._at = self._samples
+
+    def _cut(self) -> Iterator[Array]:
+        """Chunks, read a block of the store at a time."""
+        import numpy as np
+
+        block = max(self._chunk, 8 * 8192)
+        block -= block % self._chunk
+        for start in range(0, self._samples, block):
+            values = np.asarray(self._emg[:, start : start + block])
+            for at in range(0, values.shape[1], self._chunk):
+                yield values[:, at : at + self._chunk]
+
+
+def _first_of_test(store: Store, context: Context) -> Row:
+    """The first recording that the recipe's models have not seen in training."""
+    assert context.recipe is not None, "the caller has looked"
+    by = context.recipe.data.split.by
+    if by in ("subject", "session", "subset"):
+        names = list(dict.fromkeys(getattr(row, by) for row in store.rows))
+        test = context.recipe.data.split.assign(names)[0][2]
+        for row in store.rows:
+            if getattr(row, by) in test:
+                return row
+    return store.rows[0]

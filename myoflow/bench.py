@@ -15,7 +15,7 @@ from myoflow.errors import InputError
 from myoflow.fit import learned
 from myoflow.network import build
 from myoflow.pipeline import Plan, compile_steps, engine_of
-from myoflow.prepare import find_window
+from myoflow.prepare import find_cut
 
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
@@ -53,7 +53,7 @@ def bench(plan: Plan, backends: Sequence[str], parameters: Parameters | None = N
     left out. Raises InputError when a backend cannot run here.
     """
     rng = np.random.default_rng(0)
-    window = find_window(plan)
+    window = find_cut(plan)
     network = learned(plan, window + 1)
     parameters = parameters or Parameters()
     if network is not None and not parameters.weights:

@@ -8,45 +8,44 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
 
 from myoflow import weights
+from myoflow.answers import Answers, concat
 from myoflow.engine import Parameters
 from myoflow.errors import InputError
 from myoflow.files import read_json, write_json
-from myoflow.fit import Split, fit_signals, fit_windows, learned, predict
+from myoflow.fit import Fitted, Split, fit_model, fit_signals, learned
 from myoflow.models import main_name, plan_recipe
 from myoflow.parity import compare, inexact, reference_plans, without_memory
 from myoflow.pipeline import Plan, compile_steps
-from myoflow.predictions import Predictions, concat
-from myoflow.prepare import Signal, cut, find_window, input_spec, key, signals, without_straddlers
+from myoflow.prepare import Signal, find_cut, input_spec, key, signals
 from myoflow.progress import Progress
-from myoflow.scores import summarise
 from myoflow.source import labels_of, locate_store
 from myoflow.split import Fold
-from myoflow.store.windows import Windows
+from myoflow.task import PARTS, View
 
 if TYPE_CHECKING:
     from myoflow.parallel import Workers
     from myoflow.recipe import Recipe
-    from myoflow.stages.window import Window
     from myoflow.store import Store
 
-PARTS = ("train", "valid", "test")
-EXAMPLES = 128  # training windows kept for backends that calibrate
+CALIBRATION = 128  # training examples kept for backends that calibrate
 
 
 class Experiment:
     """One recipe run in one folder: data, then per fold prepare, fit and predict, then scores and report.
 
+    What is learned is the task's matter (`task.py`); this class knows examples and answers only as things to hand on.
     Each model of each fold and seed leaves weights and predictions in the folder and is skipped where they are there.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, progress: Progress, workers: Workers | None = None) -> None:
         self.recipe = recipe
+        self.task = recipe.train.task
         self.folder = folder
         self.progress = progress
         self.workers = workers
@@ -59,7 +58,7 @@ class Experiment:
         """All phases; gives the metrics."""
         self.open()
         folds = self.recipe.data.split.assign(self._units())
-        parts: dict[str, dict[int, list[Predictions]]] = defaultdict(lambda: defaultdict(list))
+        parts: dict[str, dict[int, list[Answers]]] = defaultdict(lambda: defaultdict(list))
         for number, fold in enumerate(folds, 1):
             for name in self.plans:
                 for seed in self._seeds(name):
@@ -70,7 +69,7 @@ class Experiment:
             "digest": self.recipe.digest,
             "protocol": self.recipe.protocol,
             "split": [dict(zip(PARTS, map(list, fold), strict=True)) for fold in folds],
-            **summarise(models, self.recipe.evaluate, self.main),
+            **self.task.summarise(models, self.recipe.evaluate, self.main),
         }
         if parity := self._parity():
             metrics["parity"] = parity
@@ -86,11 +85,11 @@ class Experiment:
             self.plans = plan_recipe(self.recipe, spec=spec)
             self._same_data()
 
-    def held_out(self, name: str, number: int) -> Windows:
-        """Test windows of a fold, as the named model gets them; `open` comes first."""
+    def held_out(self, name: str, number: int) -> Any:
+        """Test examples of a fold, as the named model gets them; `open` comes first."""
         fold = self.recipe.data.split.assign(self._units())[number - 1]
         plan = self.plans[name]
-        return self._windows(plan, self._signal_states(plan, fold[0]), fold, number)[2]
+        return self._examples(plan, self._signal_states(plan, fold[0]), fold, number)[2]
 
     def _same_data(self) -> None:
         """Refuse to go on with other data than the run began with: its parts would not belong together."""
@@ -103,7 +102,7 @@ class Experiment:
 
     def _seeds(self, name: str) -> tuple[int, ...]:
         """Models without a network do not depend on the seed and are fitted once."""
-        network = learned(self.plans[name], find_window(self.plans[name]) + 1)
+        network = learned(self.plans[name], find_cut(self.plans[name]) + 1)
         return self.recipe.train.seeds if network else self.recipe.train.seeds[:1]
 
     def _units(self) -> list[str]:
@@ -116,40 +115,37 @@ class Experiment:
     def _folder(self, name: str, number: int, seed: int) -> Path:
         return self.folder / f"fold-{number}" / name / f"seed-{seed}"
 
-    def _model(self, name: str, number: int, folds: int, fold: Fold, seed: int) -> Predictions:
-        """One model of one fold and seed: fitted, saved, and asked about the test windows."""
+    def _model(self, name: str, number: int, folds: int, fold: Fold, seed: int) -> Answers:
+        """One model of one fold and seed: fitted, saved, and asked about the test examples."""
         folder, plan = self._folder(name, number, seed), self.plans[name]
-        start = find_window(plan) + 1
         states = self._signal_states(plan, fold[0])
-        windows = self._windows(plan, states, fold, number)
+        examples = self._examples(plan, states, fold, number)
         done = folder / "predictions.npz"
         if done.is_file():
-            return Predictions.load(done)
+            found: Answers = self.task.load(done)
+            return found
         title = f"{name}, fold {number} of {folds}" if folds > 1 else name
-        self.progress.say(f"{title}, seed {seed}: {len(windows[0])} training windows")
+        self.progress.say(f"{title}, seed {seed}: {len(examples[0])} training windows")
         with self._timed(f"fit {name}"):
-            split, settings = Split(windows[0], windows[1]), self.recipe.train
-            parameters = fit_windows(
-                plan, start, split, settings, seed=seed, folder=folder, states=states, progress=self.progress
+            split, settings = Split(examples[0], examples[1]), self.recipe.train
+            parameters = fit_model(
+                plan, split, settings, seed=seed, folder=folder, states=states, progress=self.progress
             )
         header = weights.Header.of(self.recipe.digest, plan.input, name)
         weights.save(folder / "weights.safetensors", parameters, header)
-        if parameters.weights:
-            calibration = examples(windows[0])
-            weights.save_calibration(folder, calibration)
-            parameters = attrs.evolve(parameters, calibration=calibration)
+        kept = calibration(examples[0]) if parameters.weights else None
+        if kept is not None:
+            weights.save_calibration(folder, kept)
+            parameters = attrs.evolve(parameters, calibration=kept)
         with self._timed(f"predict {name}"):
-            scores = predict(plan, start, windows[2], parameters)
-        predictions = predictions_of(scores, windows[2], plan)
-        self._prove(name, folder, predictions, windows[2], parameters)
-        predictions.save(done)
+            answers: Answers = self.task.predict(Fitted(plan, parameters), examples[2])
+        self._prove(name, folder, answers, examples[2], parameters)
+        answers.save(done)
         (folder / "checkpoint.pt").unlink(missing_ok=True)  # the training is over
         write_json(self.folder / "timing.json", self.timing)
-        return predictions
+        return answers
 
-    def _prove(
-        self, name: str, folder: Path, predictions: Predictions, windows: Windows, parameters: Parameters
-    ) -> None:
+    def _prove(self, name: str, folder: Path, answers: Answers, examples: Any, parameters: Parameters) -> None:
         """Where another backend than torch in float32 has answered, ask that, too, and keep the difference."""
         plan = self.plans[name]
         backends = inexact(plan)
@@ -157,11 +153,9 @@ class Experiment:
             return
         with self._timed(f"verify {name}"):
             plain = reference_plans(self.recipe, plan)[name]
-            start = find_window(plan) + 1
-            scores = predict(plain, start, windows, parameters)
-            one, two = (predict(without_memory(made), start, windows, parameters) for made in (plain, plan))
-            reference = predictions_of(scores, windows, plain)
-            found = compare(reference, predictions, backends, self.recipe.evaluate, (one, two))
+            reference = self.task.predict(Fitted(plain, parameters), examples)
+            one, two = (Fitted(without_memory(made), parameters).outputs(examples) for made in (plain, plan))
+            found = compare(self.task, reference, answers, backends, self.recipe.evaluate, (one, two))
         for problem in found.problems:
             self.progress.say(f"{name} on {', '.join(backends)}: {problem}")
         write_json(folder / "parity.json", found.plain())
@@ -184,69 +178,61 @@ class Experiment:
         return self._prepared[name]
 
     def _signal_states(self, plan: Plan, training: Sequence[str]) -> dict[int, Any]:
-        by, stop = self.recipe.data.split.by, find_window(plan)
+        by, stop = self.recipe.data.split.by, find_cut(plan)
         fitted = [step for step in plan.steps[:stop] if step.stage.fits]
         if not fitted:
             return {}
         chosen = {row.id for row in self.store.rows if getattr(row, by) in set(training)}
         return fit_signals(plan, stop, lambda index, known: self._prepare(plan, index, known), chosen)
 
-    def _windows(self, plan: Plan, states: dict[int, Any], fold: Fold, number: int) -> list[Windows]:
-        """Training, validation and test windows of a fold."""
-        step = plan.steps[find_window(plan)]
+    def _examples(self, plan: Plan, states: dict[int, Any], fold: Fold, number: int) -> list[Any]:
+        """Training, validation and test examples of a fold."""
+        step = plan.steps[find_cut(plan)]
         prepared = self._prepare(plan, step.index, Parameters(states=states))
-        by, stage = self.recipe.data.split.by, cast("Window", step.stage)
-        every = {training: cut(prepared, stage, step.before, training=training) for training in (True, False)}
-        found = []
-        for part, names in zip(PARTS, fold, strict=True):
-            windows = every[part == "train"]
-            windows = windows.select(np.isin(windows.units(by), list(names)))
-            if by == "repetition":
-                windows = without_straddlers(windows, prepared, names)
-            if names and not len(windows):
+        by = self.recipe.data.split.by
+        found = self.task.examples(prepared, step, fold, by)
+        for part, names, examples in zip(PARTS, fold, found, strict=True):
+            if names and not len(examples):
+                least = step.after.window_s
+                length = f", and its labelled spans at least {least:g} s long" if least else ""
                 raise InputError(
-                    f"the {part} split ({by} {', '.join(names)}) has no windows; are its labels marked, and its "
-                    f"labelled spans at least {step.after.window_s:g} s long?"
+                    f"the {part} split ({by} {', '.join(names)}) has no windows; are its labels marked{length}?"
                 )
-            found.append(windows)
         self._count(number, found)
         return found
 
-    def _count(self, fold: int, parts: Sequence[Windows]) -> None:
+    def _count(self, fold: int, found: Sequence[Any]) -> None:
         if any(row["fold"] == fold for row in self.counts):
             return
-        labels = self.plans[self.main].input.labels
         folds = self.recipe.data.split.parts
-        for part, windows in zip(PARTS, parts, strict=True):
-            tally = np.bincount(windows.label, minlength=len(labels)).tolist()
+        for part, examples in zip(PARTS, found, strict=True):
             self.counts.append(
                 {
                     "fold": fold,
                     "folds": folds,
                     "split": part,
-                    "subjects": sorted(set(windows.units("subject").tolist())),
-                    "recordings": len(np.unique(windows.recording)),
-                    "windows": len(windows),
-                    "labels": dict(zip(labels, tally, strict=True)),
+                    "subjects": sorted(set(examples.units("subject").tolist())),
+                    "recordings": len(np.unique(examples.recording)),
+                    "windows": len(examples),
+                    "labels": self.task.counts(examples, self.plans[self.main]),
                 }
             )
 
-    def _report(self, metrics: dict[str, Any], models: dict[str, list[Predictions]]) -> None:
-        from myoflow.gather import Outcome, gather
+    def _report(self, metrics: dict[str, Any], models: dict[str, list[Answers]]) -> None:
+        from myoflow.gather import gather
         from myoflow.report.page import write as write_page
-        from myoflow.report.picture import draw_picture
 
         with self._timed("report"):
-            shown, live = self._shown(), {}
+            shown, live = None, {}
             # With a split by repetition a recording holds training events, too: it is not drawn as a whole.
-            for name, plan in self.plans.items() if self.recipe.data.split.by != "repetition" else ():
-                chain = compile_steps(plan, self._load(name), find_window(plan))
-                live[name] = chain.whole(np.asarray(shown.values))
-            outcome = Outcome(self.plans, models, self.counts, self.timing, shown, live)
-            summary = gather(self.folder, self.recipe, metrics, outcome)
-            if live:
-                draw_picture(summary, self.folder / "picture.png")
-            write_page(summary, self.folder / "report.html")
+            if self.task.lives and self.recipe.data.split.by != "repetition":
+                shown = self._shown()
+                for name, plan in self.plans.items():
+                    chain = compile_steps(plan, self._load(name), find_cut(plan))
+                    live[name] = chain.whole(np.asarray(shown.values))
+            view = View(self.folder, self.plans, self.main, models, metrics, shown, live)
+            self.task.picture(view, self.folder / "picture.png")
+            write_page(gather(self.recipe, view, self.counts, self.timing), self.folder / "report.html")
         write_json(self.folder / "timing.json", self.timing)
 
     def _load(self, name: str) -> Parameters:
@@ -254,13 +240,13 @@ class Experiment:
         return weights.load(path)[0]
 
     def _shown(self) -> Signal:
-        """The test recording of fold 1 that the report draws: the one of median accuracy, no lucky or unlucky one."""
-        predictions = Predictions.load(self._folder(self.main, 1, self.recipe.train.seeds[0]) / "predictions.npz")
+        """The test recording of fold 1 that the report draws: the one of median score, no lucky or unlucky one."""
+        answers = self.task.load(self._folder(self.main, 1, self.recipe.train.seeds[0]) / "predictions.npz")
         plan = self.plans[self.main]
-        signals_ = self._prepare(plan, find_window(plan), self._load(self.main))
-        right = predictions.decision == predictions.label
-        ids = sorted(set(predictions.recording.tolist()))
-        ids.sort(key=lambda id_: float(right[predictions.recording == id_].mean()))
+        signals_ = self._prepare(plan, find_cut(plan), self._load(self.main))
+        goodness = answers.goodness()
+        ids = sorted(set(answers.recording.tolist()))
+        ids.sort(key=lambda id_: float(goodness[answers.recording == id_].mean()))
         return next(signal for signal in signals_ if signal.id == ids[len(ids) // 2])
 
     @contextmanager
@@ -272,22 +258,8 @@ class Experiment:
             self.timing[phase] = round(self.timing.get(phase, 0.0) + time.perf_counter() - start, 3)
 
 
-def examples(windows: Windows) -> Any:
-    """Training windows to calibrate on, evenly spread over the split: `(window, channel, time)`."""
-    chosen = np.unique(np.linspace(0, len(windows) - 1, min(EXAMPLES, len(windows))).round().astype(np.int64))
-    return windows.take(chosen)
-
-
-def predictions_of(scores: Any, windows: Windows, plan: Plan) -> Predictions:
-    """A model's scores of windows, with where the windows come from."""
-    window = plan.steps[find_window(plan)]
-    return Predictions(
-        scores=scores,
-        label=windows.label,
-        labels=plan.output.labels,
-        subject=windows.units("subject"),
-        session=windows.units("session"),
-        repetition=windows.repetition,
-        recording=np.asarray(windows.ids)[windows.recording],
-        start_s=windows.start / window.before.rate_hz,
-    )
+def calibration(examples: Any) -> Any:
+    """Training examples to calibrate on, evenly spread over the split; None where they are no plain array."""
+    chosen = np.unique(np.linspace(0, len(examples) - 1, min(CALIBRATION, len(examples))).round().astype(np.int64))
+    taken = examples.take(chosen)
+    return taken if isinstance(taken, np.ndarray) else None

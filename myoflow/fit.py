@@ -1,4 +1,4 @@
-"""Fit: learn a pipeline's numbers, statistics, classical models and networks, from training windows."""
+"""Fit: learn a pipeline's numbers, statistics, classical models and networks, from training examples."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ import numpy.typing as npt
 from attrs import frozen
 
 from myoflow.backend import load_backend
+from myoflow.batch import signal_changed
 from myoflow.engine import Parameters, Segment
 from myoflow.errors import PlanError
 from myoflow.pipeline import Plan, compile_steps
+from myoflow.prepare import find_cut
 from myoflow.progress import Progress
 from myoflow.stage import State
 
 if TYPE_CHECKING:
+    import torch
+
     from myoflow.prepare import Signal
     from myoflow.recipe import Train
-    from myoflow.store.windows import Windows
+    from myoflow.task import Batch, Examples
 
 Array = npt.NDArray[Any]
 
@@ -29,10 +33,10 @@ HOST_BATCH = 2048  # windows at a time through host stages: a few MB
 
 @frozen(eq=False)
 class Split:
-    """Training and validation windows of one fold; validation may be empty."""
+    """Training and validation examples of one fold; validation may be empty."""
 
-    train: Windows
-    valid: Windows
+    train: Examples
+    valid: Examples
 
 
 def learned(plan: Plan, start: int) -> Segment | None:
@@ -90,9 +94,51 @@ def fit_signals(
     return states
 
 
-def fit_windows(
+@frozen(eq=False)
+class Fitted:
+    """A model that can be asked: its plan, and what it has learned."""
+
+    plan: Plan
+    parameters: Parameters
+
+    def outputs(self, examples: Any) -> npt.NDArray[np.float32]:
+        """The pipeline's output for every example, compiled on its backends.
+
+        Stages with memory, such as vote, start afresh in each recording.
+        """
+        plan, start = self.plan, find_cut(self.plan) + 1
+        sizes = tuple(plan.output.size(dim) for dim in plan.output.dims[1:])
+        out = np.empty((len(examples), *sizes), np.float32)
+        remembers = any(step.stage.remembers for step in plan.steps[start:])
+        every = np.arange(len(examples))
+        recordings = np.unique(examples.recording) if remembers else ()
+        chain = compile_steps(plan, self.parameters, start)
+        for rows in [every[examples.recording == number] for number in recordings] if remembers else [every]:
+            if remembers:
+                chain = compile_steps(plan, self.parameters, start)
+            for first in range(0, len(rows), HOST_BATCH):
+                piece = rows[first : first + HOST_BATCH]
+                out[piece] = chain.feed(examples.take(piece))
+        return out
+
+    def network(self) -> torch.nn.Module | None:
+        """The trained network alone, in eval mode, as torch computes it; None for a model without one."""
+        from myoflow.network import trained
+
+        segment = learned(self.plan, find_cut(self.plan) + 1)
+        return None if segment is None else trained(segment, self.parameters.weights)
+
+    def batches(self, examples: Any, size: int = HOST_BATCH) -> Iterator[Batch]:
+        """Batches of examples as the network gets them, behind the host stages."""
+        start = find_cut(self.plan) + 1
+        segment = learned(self.plan, start)
+        stop = segment.index if segment is not None else len(self.plan.steps)
+        transform = _Transform(self.plan, start, stop, self.parameters)
+        return ((transform(x), y) for x, y in examples.batches(size))
+
+
+def fit_model(
     plan: Plan,
-    start: int,
     split: Split,
     settings: Train,
     *,
@@ -101,11 +147,11 @@ def fit_windows(
     states: dict[int, State],
     progress: Progress,
 ) -> Parameters:
-    """Everything from step `start` (after the window stage) on, in order: host stages, then the network.
+    """Everything behind the stage that cuts, in order: host stages, then the network.
 
     `states` are those of earlier stages. Training of a network keeps its checkpoints in `folder` and resumes there.
     """
-    states = dict(states)
+    states, start = dict(states), find_cut(plan) + 1
     network = learned(plan, start)
     end = network.index if network else len(plan.steps)
     for step in plan.steps[start:end]:
@@ -114,12 +160,12 @@ def fit_windows(
             states[step.index] = step.stage.fit(step.before, chain.batches(split.train))
     if network is None:
         return Parameters(states=states)
-    weights = _train(plan, start, network, split, settings, seed, folder, Parameters(states=states), progress)
-    return Parameters(states=states, weights=weights)
+    transform = _Transform(plan, start, network.index, Parameters(states=states))
+    return Parameters(states=states, weights=_train(network, transform, split, settings, seed, folder, progress))
 
 
 class _Transform:
-    """Host stages between the window stage and the network, per batch; augments while training."""
+    """Host stages between the stage that cuts and the network, per batch; augments while training."""
 
     def __init__(self, plan: Plan, start: int, stop: int, parameters: Parameters) -> None:
         self._links: list[tuple[Any, bool]] = []
@@ -130,7 +176,10 @@ class _Transform:
                 kernel = step.stage.kernel(step.before, parameters.states.get(step.index))
                 self._links.append((kernel, False))
 
-    def __call__(self, batch: Array, rng: np.random.Generator | None = None) -> Array:
+    def __call__(self, x: Any, rng: np.random.Generator | None = None) -> Any:
+        return signal_changed(x, lambda signal: self._signal(signal, rng)) if self._links else x
+
+    def _signal(self, batch: Array, rng: np.random.Generator | None) -> Array:
         for link, augments in self._links:
             if not augments:
                 batch = link.feed(batch)
@@ -138,37 +187,29 @@ class _Transform:
                 batch = link.apply(batch, rng)
         return batch
 
-    def batches(self, windows: Windows) -> Iterator[tuple[Array, Array]]:
-        for x, y in windows.batches(HOST_BATCH):
+    def batches(self, examples: Examples) -> Iterator[tuple[Any, Any]]:
+        for x, y in examples.batches(HOST_BATCH):
             yield self(x), y
 
 
 def _train(
-    plan: Plan,
-    start: int,
     network: Segment,
+    transform: _Transform,
     split: Split,
     settings: Train,
     seed: int,
     folder: Path,
-    parameters: Parameters,
     progress: Progress,
 ) -> dict[str, Array]:
     import torch
 
     from myoflow import train
     from myoflow.network import fresh
-    from myoflow.tasks.base import TASKS
 
-    transform = _Transform(plan, start, network.index, parameters)
-
-    def batches(epoch: int) -> Iterator[tuple[Array, Array]]:
+    def batches(epoch: int) -> Iterator[Batch]:
         rng = np.random.default_rng([seed, epoch])
         for x, y in split.train.shuffled(settings.batch, rng):
             yield transform(x, rng), y
-
-    def valid() -> Iterator[tuple[Array, Array]]:
-        return transform.batches(split.valid)
 
     torch.manual_seed(seed)
     module, told = fresh(network)
@@ -177,30 +218,12 @@ def _train(
     train.fit(
         module,
         batches,
-        valid if len(split.valid) else None,
-        TASKS[settings.task](),
+        (lambda: transform.batches(split.valid)) if len(split.valid) else None,
         settings,
         seed=seed,
-        steps_per_epoch=-(-len(split.train) // settings.batch),
+        steps_per_epoch=split.train.steps(settings.batch),
         folder=folder,
         progress=progress,
         device=load_backend(network.backend).device,
     )
     return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}
-
-
-def predict(plan: Plan, start: int, windows: Windows, parameters: Parameters) -> npt.NDArray[np.float32]:
-    """Scores `(window, label)` of windows; stages with memory, such as vote, start afresh in each recording."""
-    out = np.empty((len(windows), plan.output.size("label")), np.float32)
-    remembers = any(step.stage.remembers for step in plan.steps[start:])
-    groups = [windows.recording == number for number in np.unique(windows.recording)] if remembers else [slice(None)]
-    chain = compile_steps(plan, parameters, start)
-    every = np.arange(len(windows))
-    for group in groups:
-        if remembers:
-            chain = compile_steps(plan, parameters, start)
-        rows = every[group]
-        for first in range(0, len(rows), HOST_BATCH):
-            piece = rows[first : first + HOST_BATCH]
-            out[piece] = chain.feed(windows.take(piece))
-    return out

@@ -10,25 +10,20 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from attrs import Factory, frozen
-
 from myoflow.card import load_card
 from myoflow.pipeline import Plan
-from myoflow.predictions import Predictions
-from myoflow.prepare import Signal, find_window
+from myoflow.prepare import find_cut
 from myoflow.report.summary import (
     Curve,
     DataRow,
     DatasetCard,
-    Example,
     PlanRow,
     Protocol,
     RunFile,
     RunSummary,
-    Timeline,
     Timing,
 )
+from myoflow.task import Measure, View
 
 if TYPE_CHECKING:
     from myoflow.recipe import Recipe
@@ -51,40 +46,26 @@ ABOUT = {
 }
 
 
-@frozen(eq=False)
-class Outcome:
-    """What a run hands to its report: per model one Predictions a seed (folds put together), and a test recording
-    of fold 1 as the window stage saw it, with the `live` scores `(window, label)` of every model over it."""
-
-    plans: Mapping[str, Plan]
-    models: Mapping[str, Sequence[Predictions]]
-    counts: Sequence[Mapping[str, Any]]
-    timing: Mapping[str, float]
-    shown: Signal | None = None
-    live: Mapping[str, Any] = Factory(dict)
-
-
-def gather(folder: Path, recipe: Recipe, metrics: Mapping[str, Any], outcome: Outcome) -> RunSummary:
-    """Everything the report of a run shows."""
-    main = metrics["main"]
-    created = json.loads((folder / "environment.json").read_text())
+def gather(recipe: Recipe, view: View, counts: Sequence[Mapping[str, Any]], timing: Mapping[str, float]) -> RunSummary:
+    """Everything the report of a run shows. `counts` are examples by split and fold, `timing` seconds by phase."""
+    created = json.loads((view.folder / "environment.json").read_text())
     return RunSummary(
         title=recipe.title or recipe.name,
         recipe=recipe.name,
         created=created.pop("started", None),
-        warnings=_warnings(recipe, metrics),
-        protocol=_protocol(recipe, metrics, outcome.plans[main]),
+        warnings=_warnings(recipe, view.metrics),
+        protocol=_protocol(recipe, view.metrics, view.plans[view.main]),
         dataset=_dataset(recipe),
-        data=tuple(_data_row(row) for row in outcome.counts if row["fold"] == 1 or row["split"] == "test"),
-        plan=_plan(outcome.plans, main),
-        scores=metrics,
-        parity=metrics.get("parity", {}),
-        curves=_curves(folder, recipe, outcome.models),
-        examples=_examples(outcome, main),
-        timeline=_timeline(outcome, main),
-        timing=tuple(Timing(phase, seconds) for phase, seconds in outcome.timing.items()),
+        data=tuple(_data_row(row) for row in counts if row["fold"] == 1 or row["split"] == "test"),
+        plan=_plan(view.plans, view.main),
+        scores=view.metrics,
+        measures=recipe.train.task.measures,
+        parity=view.metrics.get("parity", {}),
+        curves=_curves(view.folder, recipe, view.models),
+        sections=tuple(recipe.train.task.sections(view)),
+        timing=tuple(Timing(phase, seconds) for phase, seconds in timing.items()),
         environment=created,
-        files=_files(folder),
+        files=_files(view.folder),
     )
 
 
@@ -123,11 +104,10 @@ def _warnings(recipe: Recipe, metrics: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _protocol(recipe: Recipe, metrics: Mapping[str, Any], plan: Plan) -> Protocol:
-    step = plan.steps[find_window(plan)]
+    step = plan.steps[find_cut(plan)]
     stages = [step.stage for step in plan.steps]
     split = metrics["split"]
     units = {part: tuple(split[0][part]) for part in ("train", "valid", "test")} if len(split) == 1 else {}
-    assert step.after.window_s is not None, "a window stage says how long its windows are"
     return Protocol(
         kind=recipe.protocol,
         split_by=recipe.data.split.by,
@@ -135,7 +115,7 @@ def _protocol(recipe: Recipe, metrics: Mapping[str, Any], plan: Plan) -> Protoco
         folds=len(split) if len(split) > 1 else None,
         band=", ".join(_text(s) for s in stages if s.name in ("bandpass", "highpass", "lowpass", "notch")) or "none",
         window_s=step.after.window_s,
-        window_samples=step.after.size("time"),
+        window_samples=None if step.after.window_s is None else step.after.size("time"),
         stride_s=step.after.step_s,
         rate_hz=step.before.rate_hz,
         normalisation=", ".join(_text(s) for s in stages if s.name in ("zscore", "minmax", "robust")) or "none",
@@ -208,7 +188,7 @@ def _data_row(row: Mapping[str, Any]) -> DataRow:
 def _plan(plans: Mapping[str, Plan], main: str) -> tuple[PlanRow, ...]:
     rows = []
     for name, plan in plans.items():
-        shared = find_window(plan) + 1
+        shared = find_cut(plan) + 1
         for step in plan.steps if name == main else plan.steps[shared:]:
             rows.append(
                 PlanRow(
@@ -227,8 +207,8 @@ def _plan(plans: Mapping[str, Plan], main: str) -> tuple[PlanRow, ...]:
     return tuple(rows)
 
 
-def _curves(folder: Path, recipe: Recipe, models: Mapping[str, Sequence[Predictions]]) -> tuple[Curve, ...]:
-    found = []
+def _curves(folder: Path, recipe: Recipe, models: Mapping[str, Any]) -> tuple[Curve, ...]:
+    found, task = [], recipe.train.task
     for path in sorted(folder.glob("fold-*/*/seed-*/history.jsonl")):
         rows = [json.loads(line) for line in path.read_text().splitlines()]
         if not rows or path.parent.parent.name not in models:
@@ -243,90 +223,13 @@ def _curves(folder: Path, recipe: Recipe, models: Mapping[str, Sequence[Predicti
                 epoch=tuple(row["epoch"] for row in rows),
                 train_loss=tuple(row["loss"] for row in rows),
                 valid_loss=tuple(row["valid_loss"] for row in rows) if has_valid else None,
-                valid_accuracy=tuple(row["valid_accuracy"] for row in rows) if has_valid else None,
+                valid_gauge=tuple(row["valid_gauge"] for row in rows) if has_valid and task.curve else None,
                 best_epoch=chosen["epoch"],
+                gauge=task.curve or "",
+                measure=task.measures.get(task.curve or "", Measure("", digits=3)),
             )
         )
     return tuple(found)
-
-
-def _softmax(scores: Any) -> Any:
-    e = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
-
-
-def _examples(outcome: Outcome, main: str) -> tuple[Example, ...]:
-    """Up to six windows of the recording shown: three that the main model gets wrong, three right ones."""
-    if outcome.shown is None:
-        return ()
-    plan, first = outcome.plans[main], {name: seeds[0] for name, seeds in outcome.models.items()}
-    own = first[main]
-    rows = np.flatnonzero(own.recording == outcome.shown.id)  # test windows only, whatever the split
-    hit = own.decision[rows] == own.label[rows]
-    chosen = sorted([*_spaced(rows[~hit].tolist(), 3), *_spaced(rows[hit].tolist(), 3)])
-    step = plan.steps[find_window(plan)]
-    rate, length = step.before.rate_hz, step.after.size("time")
-    found = []
-    for row in chosen:
-        start = round(float(own.start_s[row]) * rate)
-        decisions = {}
-        for name, predictions in first.items():
-            label = int(predictions.decision[row])
-            share = float(_softmax(predictions.scores[row])[label])
-            decisions[name] = (own.labels[label], share)
-        found.append(
-            Example(
-                signal=np.asarray(outcome.shown.values[:, start : start + length]),
-                rate_hz=rate,
-                truth=own.labels[int(own.label[row])],
-                decisions=decisions,
-                recording=outcome.shown.id,
-                start_s=float(own.start_s[row]),
-                channels=step.before.channels,
-                units=step.before.units,
-            )
-        )
-    return tuple(found)
-
-
-def _spaced(rows: Sequence[int], count: int) -> list[int]:
-    if len(rows) <= count:
-        return list(rows)
-    return [rows[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int)]
-
-
-def _timeline(outcome: Outcome, main: str) -> Timeline | None:
-    """Truth and decisions over the recording shown, on the grid that a live stream has."""
-    live = outcome.live
-    if outcome.shown is None or not live:
-        return None
-    shown, plan = outcome.shown, outcome.plans[main]
-    step = plan.steps[find_window(plan)]
-    rate, after = step.before.rate_hz, step.after
-    assert after.step_s is not None and after.window_s is not None, "windows have a step and a length"
-    count = min(len(scores) for scores in live.values())
-    start = np.arange(count) * after.step_s
-    middle = ((start + after.window_s / 2) * rate).astype(np.int64)
-    truth = np.full(count, -1)
-    spans = []
-    for onset, length, label in zip(shown.onset, shown.length, shown.label, strict=True):
-        truth[(middle >= onset) & (middle < onset + length)] = label
-        spans.append((float(onset / rate), float((onset + length) / rate), int(label)))
-    return Timeline(
-        recording=shown.id,
-        subject=shown.subject,
-        labels=plan.output.labels,
-        start_s=start,
-        window_s=after.window_s,
-        step_s=after.step_s,
-        truth=truth,
-        decisions={name: np.asarray(scores[:count]).argmax(1) for name, scores in live.items()},
-        spans=tuple(spans),
-        signal=np.asarray(shown.values),
-        rate_hz=rate,
-        channels=step.before.channels,
-        units=step.before.units,
-    )
 
 
 def _files(folder: Path) -> tuple[RunFile, ...]:

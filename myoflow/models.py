@@ -9,8 +9,9 @@ from myoflow.backend import load_backend
 from myoflow.errors import InputError, PlanError
 from myoflow.fit import learned
 from myoflow.pipeline import Pipeline, Plan, engine_of
-from myoflow.prepare import find_window
+from myoflow.prepare import find_cut
 from myoflow.source import card_spec
+from myoflow.stage import cutting
 
 if TYPE_CHECKING:
     from myoflow.recipe import Recipe
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
 
 
 def pipelines(recipe: Recipe, backend: str | None = None) -> dict[str, Pipeline]:
-    """The recipe's models by name: the pipeline itself, then each baseline behind the same windows."""
+    """The recipe's models by name: the pipeline itself, then each baseline behind the stage that cuts."""
     backend = backend or recipe.backend
-    names = [stage.name for stage in recipe.pipeline]
+    cut = cutting(recipe.pipeline)
     found = {main_name(recipe): Pipeline(recipe.pipeline, backend=backend, backends=recipe.backends)}
     for name, tail in recipe.baselines.items():
         if name in found:
             raise recipe.located(
                 PlanError(f"'{name}' is what the pipeline itself is called; rename the baseline"), name
             )
-        if "window" not in names:
+        if cut is None:
             raise recipe.located(PlanError("there is no window stage, behind which baselines branch off"), name)
-        stop = names.index("window") + 1
+        stop = cut + 1
         backends = (*recipe.backends[:stop], *recipe.baseline_backends[name])
         found[name] = Pipeline((*recipe.pipeline[:stop], *tail), backend=backend, backends=backends)
     return found
@@ -52,11 +53,11 @@ def plan_recipe(recipe: Recipe, backend: str | None = None, spec: Spec | None = 
     for name, pipeline in pipelines(recipe, backend).items():
         try:
             plans[name] = pipeline.plan(spec)
-            window = find_window(plans[name])
-            learned(plans[name], window + 1)
-            plans[name].output.size("label")
+            cut = find_cut(plans[name])
+            learned(plans[name], cut + 1)
+            recipe.train.task.check(plans[name])
             if recipe.data.split.by == "repetition":
-                _refuse_recording_statistics(plans[name], window)
+                _refuse_recording_statistics(plans[name], cut)
         except PlanError as error:
             raise recipe.located(error, None if name == main_name(recipe) else name) from None
     return plans
@@ -70,9 +71,9 @@ def require_backends(plans: Mapping[str, Plan]) -> None:
             raise InputError(f"backend '{name}' cannot run on this machine: {reason}")
 
 
-def _refuse_recording_statistics(plan: Plan, window: int) -> None:
+def _refuse_recording_statistics(plan: Plan, cut: int) -> None:
     """A split by repetition cuts through recordings, so that signal statistics would see the test part."""
-    for step in plan.steps[:window]:
+    for step in plan.steps[:cut]:
         if step.stage.fits:
             raise PlanError(
                 f"{step.stage.name} learns from whole training recordings, but a split by repetition cuts through "

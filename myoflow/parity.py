@@ -11,19 +11,20 @@ from attrs import asdict, evolve, frozen
 
 from myoflow.backend import load_backend
 from myoflow.models import plan_recipe
-from myoflow.predictions import Predictions
 from myoflow.scores import difference, score
 
 if TYPE_CHECKING:
+    from myoflow.answers import Answers
     from myoflow.pipeline import Plan
     from myoflow.recipe import Recipe
+    from myoflow.task import Task
 
 Floats = npt.NDArray[np.float32]
 
 
 @frozen
 class Change:
-    """A metric on torch in float32 and on the backend, both as shares of 1, and the difference with its interval."""
+    """A metric on torch in float32 and on the backend, and the difference with its interval, in its own unit."""
 
     reference: float
     value: float
@@ -37,7 +38,8 @@ class Parity:
     """One model on `backends` against torch in float32, on the same windows.
 
     `largest` and `mean` are absolute differences of outputs, `scale` the root mean square of the reference's.
-    `decisions` is how many windows were decided otherwise. `problems` are empty where the stated tolerances hold.
+    `decisions` is how many windows were decided otherwise, None where nothing is decided. `problems` are empty where
+    the stated tolerances hold.
     """
 
     backends: tuple[str, ...]
@@ -45,7 +47,7 @@ class Parity:
     largest: float
     mean: float
     scale: float
-    decisions: int
+    decisions: int | None
     metrics: Mapping[str, Change]
     problems: tuple[str, ...] = ()
 
@@ -73,26 +75,25 @@ def without_memory(plan: Plan) -> Plan:
 
 
 def compare(
-    reference: Predictions,
-    other: Predictions,
+    task: Task,
+    reference: Answers,
+    other: Answers,
     backends: Sequence[str],
     metrics: Sequence[str],
-    outputs: tuple[Floats, Floats] | None = None,
+    outputs: tuple[Floats, Floats],
 ) -> Parity:
     """How far `other`, computed on `backends`, is from `reference`, computed by torch in float32.
 
-    `outputs` are both models' numbers before any stage that remembers; default the scores themselves.
+    `outputs` are both models' numbers before any stage that remembers.
 
     Raises:
         InputError: they are of different windows, or a backend does not exist.
     """
-    one, two = outputs if outputs is not None else (reference.scores, other.scores)
+    one, two = outputs
     gap = np.abs(one - two)
     scale = float(np.sqrt(np.mean(one**2)))
-    turned = int((reference.decision != other.decision).sum())
-    ones, others = [reference], [other]
-    before, after = score(ones, metrics), score(others, metrics)
-    moved = difference(others, ones, metrics)
+    before, after = score(reference, metrics), score(other, metrics)
+    moved = difference(other, reference, metrics)
     changes = {
         name: Change(before[name].value, after[name].value, moved[name].value, moved[name].low, moved[name].high)
         for name in metrics
@@ -104,15 +105,17 @@ def compare(
     if not gap.max() <= tolerance * scale:
         problems.append(f"outputs differ by up to {gap.max() / scale:.2g} of their size, {tolerance:g} is allowed")
     for name, change in changes.items():
-        if -100 * change.difference > points + 1e-9:
-            problems.append(f"{name} is {-100 * change.difference:.2f} points lower, {points:g} is allowed")
+        worse = task.measures[name].worse(change.difference, change.reference)
+        if worse > points + 1e-9:
+            way = "lower" if task.measures[name].better == "higher" else "higher"
+            problems.append(f"{name} is {worse:.2f} points {way}, {points:g} is allowed")
     return Parity(
         backends=tuple(backends),
         windows=len(reference),
         largest=float(gap.max()),
         mean=float(gap.mean()),
         scale=scale,
-        decisions=turned,
+        decisions=reference.turned(other),
         metrics=changes,
         problems=tuple(problems),
     )

@@ -11,7 +11,7 @@ from attrs import frozen
 from myoflow.engine import ENGINES, Engine, Parameters, Segment
 from myoflow.errors import InputError, PlanError
 from myoflow.spec import Spec
-from myoflow.stage import Cost, Stage
+from myoflow.stage import Cost, Stage, cutting
 from myoflow.typed import Mismatch
 
 if TYPE_CHECKING:
@@ -70,10 +70,6 @@ class Plan:
                 )
             )
         return found
-
-    def find(self, name: str) -> int | None:
-        """Index of the first stage of that name."""
-        return next((step.index for step in self.steps if step.stage.name == name), None)
 
 
 class Pipeline:
@@ -224,16 +220,16 @@ def compile_steps(plan: Plan, parameters: Parameters, start: int = 0, stop: int 
 
 def calibration_of(plan: Plan, parameters: Parameters, index: int) -> Array:
     """The calibration windows as the input of step `index`, which stands behind the window stage."""
-    window = plan.find("window")
-    if parameters.calibration is None or window is None or index <= window:
+    cut = cutting([step.stage for step in plan.steps])
+    if parameters.calibration is None or cut is None or index <= cut:
         step = plan.steps[index]
         raise InputError(
             f"backend '{step.backend}' computes in integers and needs training windows to measure their ranges on; "
             "a run keeps them beside its weights (calibration.npy): run the recipe again, or choose another backend"
         )
-    before = plan.segments(window + 1, index)
+    before = plan.segments(cut + 1, index)
     return (
-        compile_steps(plan, parameters, window + 1, index).feed(parameters.calibration)
+        compile_steps(plan, parameters, cut + 1, index).feed(parameters.calibration)
         if before
         else (parameters.calibration)
     )

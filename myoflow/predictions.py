@@ -1,24 +1,17 @@
-"""Predictions: what a model said about each window of a test split, and where the window comes from."""
+"""Predictions: what a classifier said about each window of a test split, and where the window comes from."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
+from myoflow import decisions
+from myoflow.answers import Answers, Floats, Ints, Strings
 from myoflow.errors import InputError
-from myoflow.files import beside
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Strings = npt.NDArray[np.str_]
-
-COLUMNS = ("label", "subject", "session", "repetition", "recording", "start_s")
 
 
 def _float32(values: Any) -> npt.NDArray[np.float32]:
@@ -42,7 +35,7 @@ def _names(values: Any) -> tuple[str, ...]:
 
 
 @frozen(eq=False)
-class Predictions:
+class Predictions(Answers):
     """What one model said about N windows, and where each window comes from.
 
     `scores` is `(window, label)`, any monotone score (logits, log-probabilities, votes): the decision is the label
@@ -52,6 +45,12 @@ class Predictions:
     Raises:
         InputError: columns of different lengths, a label outside `labels`, scores that are not finite.
     """
+
+    said: ClassVar[tuple[str, ...]] = ("scores",)
+    known: ClassVar[tuple[str, ...]] = ("subject", "session", "recording", "start_s", "label", "repetition")
+    shared: ClassVar[tuple[str, ...]] = ("labels",)
+    apart: ClassVar[tuple[str, ...]] = ("label",)
+    functions: ClassVar[Mapping[str, Any]] = decisions.METRICS
 
     scores: npt.NDArray[np.float32] = field(converter=_float32)
     label: Ints = field(converter=_integers)
@@ -66,85 +65,41 @@ class Predictions:
         shape = (len(self.label), len(self.labels))
         if self.scores.shape != shape:
             raise InputError(f"predictions: scores have shape {self.scores.shape}, labels ask for {shape}")
-        for name in COLUMNS:
-            column = getattr(self, name)
-            if column.shape != shape[:1]:
-                raise InputError(f"predictions: {name} has shape {column.shape} for {shape[0]} windows")
+        self.check_rows()
         if shape[0] and (self.label.min() < 0 or self.label.max() >= shape[1]):
             raise InputError(f"predictions: a label lies outside 0..{shape[1] - 1}")
         if not np.isfinite(self.scores).all():
             bad = int((~np.isfinite(self.scores).all(axis=1)).sum())
             raise InputError(f"predictions: {bad} of {shape[0]} windows have scores that are not finite")
 
-    def __len__(self) -> int:
-        return len(self.label)
-
     @property
     def decision(self) -> Ints:
         """The label decided for each window, `(window,)`."""
         return _integers(self.scores.argmax(axis=1))
 
-    def take(self, index: Any) -> Predictions:
-        """Some windows: `index` is a boolean mask or positions, as numpy takes them."""
-        return Predictions(
-            self.scores[index], labels=self.labels, **{name: getattr(self, name)[index] for name in COLUMNS}
-        )
+    def tally(self, unit: Ints | None = None) -> Ints:
+        """Times each label was hit, true and decided, `(unit, 3, label)`."""
+        return decisions.tally(self.label, self.decision, len(self.labels), unit)
 
-    def ordered(self) -> Predictions:
-        """The same windows in the order of recording and start, so that two models can be compared row by row."""
-        return self.take(np.lexsort((self.label, self.start_s, self.recording, self.session, self.subject)))
+    def goodness(self) -> Floats:
+        """1 for a right decision, 0 for a wrong one."""
+        return np.asarray(self.decision == self.label, np.float64)
 
-    def save(self, path: str | Path) -> None:
-        """Write one .npz without pickles; it is complete or absent."""
-        columns = {name: getattr(self, name) for name in COLUMNS}
-        with beside(Path(path)) as part, part.open("wb") as file:
-            np.savez_compressed(file, scores=self.scores, labels=_strings(self.labels), **columns)
+    def turned(self, other: Self) -> int:
+        """How many windows another model decided otherwise."""
+        return int((self.decision != other.decision).sum())
+
+    def confusion(self) -> Ints:
+        """Counts `(truth, decision)`, `(label, label)`."""
+        return decisions.confusion(self.label, self.decision, len(self.labels))
+
+    def told(self) -> dict[str, Any]:
+        """The labels, and how many windows have each."""
+        each = np.bincount(self.label, minlength=len(self.labels)).tolist()
+        labels = list(self.labels)
+        return {"labels": labels, "windows": len(self), "windows_per_label": dict(zip(labels, each, strict=True))}
 
     @classmethod
-    def load(cls, path: str | Path) -> Predictions:
-        """Read what `save` wrote. Raises InputError when the file is absent or something else."""
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return cls(file["scores"], labels=tuple(file["labels"]), **{name: file[name] for name in COLUMNS})
-        except FileNotFoundError:
-            raise InputError(f"{path}: there is no such file of predictions") from None
-        except (KeyError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, EOFError) as error:
-            raise InputError(f"{path}: not a file of predictions ({error})") from None
-
-
-def concat(parts: Sequence[Predictions]) -> Predictions:
-    """Several folds as one. Raises InputError when there are none or their labels differ."""
-    if not parts:
-        raise InputError("predictions: nothing to put together")
-    for part in parts[1:]:
-        if part.labels != parts[0].labels:
-            raise InputError(f"predictions: labels differ between parts: {parts[0].labels} and {part.labels}")
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS}
-    return Predictions(np.concatenate([part.scores for part in parts]), labels=parts[0].labels, **columns)
-
-
-def aligned(several: Sequence[Predictions], names: Sequence[str] | None = None) -> list[Predictions]:
-    """The same windows of several models in one order.
-
-    Raises:
-        InputError: their windows or labels differ; the message says whose and how.
-    """
-    if not several:
-        raise InputError("there are no predictions to score")
-    names = names or [f"seed {i + 1}" for i in range(len(several))]
-    parts = [p.ordered() for p in several]
-    first = parts[0]
-    for name, part in zip(names[1:], parts[1:], strict=True):
-        pair = f"{names[0]} and {name}"
-        if part.labels != first.labels:
-            raise InputError(f"{pair} cannot be compared: their labels are {first.labels} and {part.labels}")
-        if len(part) != len(first):
-            raise InputError(f"{pair} cannot be compared: they saw {len(first)} and {len(part)} windows")
-        for column in ("subject", "session", "recording", "start_s", "label"):
-            differs = np.flatnonzero(getattr(part, column) != getattr(first, column))
-            if len(differs):
-                i = int(differs[0])
-                where = f"{first.recording[i]} at {first.start_s[i]:g} s"
-                ours, theirs = getattr(first, column)[i], getattr(part, column)[i]
-                raise InputError(f"{pair} saw different windows: {column} of {where} is {ours} and {theirs}")
-    return parts
+    def detail(cls, seeds: Sequence[Self], options: Mapping[str, Any]) -> dict[str, Any]:
+        """The confusion matrix; seeds are added up, so that each window counts once per seed."""
+        return {"confusion": np.sum([p.confusion() for p in seeds], axis=0).tolist()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,10 +20,13 @@ from myoflow.pipeline import Plan, compile_steps
 from myoflow.progress import Progress
 from myoflow.recording import Events, Recording
 from myoflow.spec import Spec
+from myoflow.stage import cutting
 from myoflow.store.windows import Windows
+from myoflow.task import PARTS
 
 if TYPE_CHECKING:
     from myoflow.recipe import Data
+    from myoflow.split import Fold
     from myoflow.stages.window import Window
     from myoflow.store import Row, Store
 
@@ -182,6 +185,7 @@ def cut(prepared: Sequence[Signal], stage: Window, spec: Spec, *, training: bool
     order = np.lexsort((start, recording))
     return Windows(
         signals=tuple(signal.values for signal in prepared),
+        rate_hz=spec.rate_hz,
         ids=tuple(signal.id for signal in prepared),
         subjects=tuple(signal.subject for signal in prepared),
         sessions=tuple(signal.session for signal in prepared),
@@ -192,6 +196,16 @@ def cut(prepared: Sequence[Signal], stage: Window, spec: Spec, *, training: bool
         label=label_[order],
         repetition=repetition_[order].astype(np.int16),
     )
+
+
+def parts(every: Mapping[bool, Windows], prepared: Sequence[Signal], fold: Fold, by: str) -> list[Windows]:
+    """Training, validation and test windows of a fold; `every` says by True and False which windows train and test."""
+    found = []
+    for part, names in zip(PARTS, fold, strict=True):
+        windows = every[part == "train"]
+        windows = windows.select(np.isin(windows.units(by), list(names)))
+        found.append(without_straddlers(windows, prepared, names) if by == "repetition" else windows)
+    return found
 
 
 def without_straddlers(windows: Windows, prepared: Sequence[Signal], units: Sequence[str]) -> Windows:
@@ -207,9 +221,9 @@ def without_straddlers(windows: Windows, prepared: Sequence[Signal], units: Sequ
     return windows.select(keep)
 
 
-def find_window(plan: Plan) -> int:
-    """Index of the window stage. Raises PlanError: a decoder needs one."""
-    index = plan.find("window")
+def find_cut(plan: Plan) -> int:
+    """Index of the stage that cuts the signal into examples. Raises PlanError: a decoder needs one."""
+    index = cutting([step.stage for step in plan.steps])
     if index is None:
         raise PlanError("the pipeline has no window stage; a classifier decides on windows")
     return index

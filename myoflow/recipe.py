@@ -18,15 +18,15 @@ from myoflow.document import Document, Trail, emit, parse, problem
 from myoflow.errors import InputError, PlanError, RecipeError, did_you_mean
 from myoflow.extend import REMOVED, inherit, override
 from myoflow.split import Split
-from myoflow.stage import Stage
+from myoflow.stage import Stage, cutting
+from myoflow.task import TASKS, Task
 from myoflow.typed import Hz, Mismatch, frozen, hints_of, plain
 
 if TYPE_CHECKING:
     from myoflow.run import Run
 
 NAME = re.compile(r"[^\W_][\w.-]*")
-TASKS = ("classify",)
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
+DEFAULT_TASK = "classify"
 
 
 def _all(*limits: Any, null: bool = False) -> Any:
@@ -66,13 +66,16 @@ class Data:
 class Train:
     """How the learned stages are trained: AdamW, linear warm-up and cosine decay by step.
 
+    `task` says what is learned; in YAML its own fields stand beside these, in Python `Train(task=Classify(...))`.
     `warmup` is a share of all steps. `batch` windows are one step on a device, `accumulate` batches one update.
     `clip` limits the gradient's norm. `patience` stops after so many epochs without a better validation loss.
     `mixup` is the alpha of its Beta distribution, 0 for none; `ema` the decay of averaged weights. Each of `seeds`
     trains one model. Defaults are TinyMyo's fine-tuning (arXiv 2512.15729).
     """
 
-    task: str = "classify"
+    task: Task = attrs.field(
+        factory=lambda: TASKS[DEFAULT_TASK](), converter=lambda given: _made(given), metadata={"internal": True}
+    )
     epochs: int = attrs.field(default=50, validator=ge(1))
     lr: float = attrs.field(default=5e-4, validator=gt(0))
     batch: int = attrs.field(default=32, validator=ge(1))
@@ -81,7 +84,6 @@ class Train:
     betas: tuple[float, float] = (0.9, 0.98)
     warmup: float = attrs.field(default=0.1, validator=_all(ge(0), lt(1)))
     min_lr: float = attrs.field(default=1e-5, validator=ge(0))
-    label_smoothing: float = attrs.field(default=0.1, validator=_all(ge(0), lt(1)))
     clip: float | None = attrs.field(default=1.0, validator=_all(gt(0), null=True))
     patience: int | None = attrs.field(default=None, validator=optional(ge(1)))
     mixup: float = attrs.field(default=0.0, validator=ge(0))
@@ -90,9 +92,6 @@ class Train:
     seeds: tuple[int, ...] = (0,)
 
     def __attrs_post_init__(self) -> None:
-        if self.task not in TASKS:
-            close = did_you_mean(self.task, TASKS) or "."
-            raise Mismatch(f"there is no task '{self.task}'{close} Tasks: {', '.join(TASKS)}", ("task",))
         for i, beta in enumerate(self.betas):
             if not 0 <= beta < 1:
                 raise Mismatch(f"must be from 0 to below 1, got {beta}", ("betas", i))
@@ -105,6 +104,20 @@ class Train:
                 raise Mismatch(f"must be from 0 to below 2^32, got {seed}", ("seeds", i))
             if seed in self.seeds[:i]:
                 raise Mismatch(f"names {seed} twice", ("seeds", i))
+
+
+def _made(given: Task | str) -> Task:
+    """A task as it is, or by its name with its fields' defaults."""
+    if isinstance(given, Task):
+        return given
+    if not isinstance(given, str) or given not in TASKS:
+        raise Mismatch(_no_task(given), ("task",))
+    return TASKS[given]()
+
+
+def _no_task(name: Any) -> str:
+    close = did_you_mean(str(name), TASKS) or "."
+    return f"there is no task '{name}'{close} Tasks: {', '.join(TASKS)}"
 
 
 @attrs.frozen(eq=False)
@@ -133,7 +146,7 @@ class Recipe:
     protocol: Literal["strict", "published"] = "strict"
     baselines: dict[str, tuple[Stage, ...]] = attrs.Factory(dict)
     train: Train = attrs.Factory(Train)
-    evaluate: tuple[str, ...] = METRICS
+    evaluate: tuple[str, ...] = ()
     backend: str | None = None
     backends: tuple[str | None, ...] = ()
     baseline_backends: dict[str, tuple[str | None, ...]] = attrs.Factory(dict)
@@ -155,6 +168,8 @@ class Recipe:
             object.__setattr__(self, "backends", (None,) * len(self.pipeline))
         whole = {name: self.baseline_backends.get(name) or (None,) * len(c) for name, c in self.baselines.items()}
         object.__setattr__(self, "baseline_backends", whole)
+        if not self.evaluate:
+            object.__setattr__(self, "evaluate", self.train.task.defaults)
 
     def with_backend(self, backend: str) -> Recipe:
         """The same recipe with another backend at its top. Raises InputError when there is none of that name."""
@@ -176,7 +191,7 @@ class Recipe:
             "data": data,
             "pipeline": _plain_stages(self.pipeline, self.backends),
             "baselines": {name: _plain_stages(c, self.baseline_backends[name]) for name, c in self.baselines.items()},
-            "train": _plain_fields(self.train),
+            "train": _plain_train(self.train),
             "evaluate": list(self.evaluate),
             "backend": self.backend,
         }
@@ -190,16 +205,16 @@ class Recipe:
     def located(self, error: PlanError, baseline: str | None = None) -> RecipeError:
         """A planning error with the place of its stage and field in the recipe's file.
 
-        `error.stage` counts in `pipeline`, or in the named baseline's whole chain: the pipeline up to its window
-        stage, then the baseline's own stages.
+        `error.stage` counts in `pipeline`, or in the named baseline's whole chain: the pipeline up to the stage that
+        cuts, then the baseline's own stages.
         """
         if self.origin is None:
             return RecipeError([problem(str(error), self.name)])
         document, trails = self.origin.document, self.origin.pipeline
         section: Trail = ("pipeline",)
         if baseline is not None:
-            names = [stage.name for stage in self.pipeline]
-            shared = names.index("window") + 1 if "window" in names else 0
+            cut = cutting(self.pipeline)
+            shared = 0 if cut is None else cut + 1
             trails = (*trails[:shared], *self.origin.baselines[baseline])
             section = ("baselines", baseline)
         if error.stage is None or not 0 <= error.stage < len(trails):
@@ -212,6 +227,14 @@ class Recipe:
 
 def _plain_fields(thing: Any) -> dict[str, Any]:
     return {name: plain(getattr(thing, name), hint) for name, hint in hints_of(type(thing)).items()}
+
+
+def _plain_train(train: Train) -> dict[str, Any]:
+    """The section with the task's own fields among the others, behind those of the schedule."""
+    fields = {"task": train.task.name, **{k: v for k, v in _plain_fields(train).items() if k != "task"}}
+    at = list(fields).index("clip")
+    items = list(fields.items())
+    return dict([*items[:at], *_plain_fields(train.task).items(), *items[at:]])
 
 
 def _plain_stages(stages: Sequence[Stage], backends: Sequence[str | None]) -> list[Any]:
@@ -287,8 +310,8 @@ class _Sections:
         known["data"] = self._data(top)
         pipeline = self._pipeline(top)
         baselines = self._baselines(top.get("baselines"))
-        known["train"] = self.builder.section(Train, top.get("train"), ("train",), "train")
-        known["evaluate"] = self._evaluate(top.get("evaluate", list(METRICS)))
+        known["train"], task = self._train(top.get("train"))
+        known["evaluate"] = self._evaluate(top.get("evaluate"), task)
         known["backend"] = self.builder.named("backends", top.get("backend"), ("backend",), "backend")
         self._names(top, known.get("name"), baselines)
         if self.builder.problems or pipeline is None:
@@ -388,7 +411,35 @@ class _Sections:
             found[name] = self.builder.stages(chain, ("baselines", name), label) or []
         return found
 
-    def _evaluate(self, value: Any) -> Any:
+    def _train(self, value: Any) -> tuple[Train | None, type[Task] | None]:
+        """The section, whose fields are those of every training and those of its task; and the task's class."""
+        whole: Any = {} if value is None else value
+        cls = self._task(whole.get("task", REMOVED)) if isinstance(whole, Mapping) else TASKS[DEFAULT_TASK]
+        common = [key for key in hints_of(Train) if key != "task"]
+        own = list(hints_of(cls)) if cls is not None else [key for key in whole if key not in common]
+        fields = self.builder.mapping(whole, ("train",), "train", ("task", *common, *own))
+        if fields is None:
+            return None, cls
+        train = self.builder.section(Train, {k: v for k, v in fields.items() if k in common}, ("train",), "train")
+        if cls is None:
+            return None, None
+        mine = {key: item for key, item in fields.items() if key in own}
+        task = self.builder.section(cls, mine, ("train",), "train")
+        if len(fields) < len(whole) or train is None or task is None:
+            return None, cls
+        return attrs.evolve(train, task=task), cls  # type: ignore[misc]
+
+    def _task(self, name: Any) -> type[Task] | None:
+        if name is REMOVED:
+            return TASKS[DEFAULT_TASK]
+        if isinstance(name, str) and name in TASKS:
+            return TASKS[name]
+        self.builder.fail(f"train.task: {_no_task(name)}", self.document.value_at(("train", "task")))
+        return None
+
+    def _evaluate(self, value: Any, task: type[Task] | None) -> Any:
+        if value is None or task is None:  # the task's own choice; or nobody knows which metrics there are
+            return ()
         metrics = self.builder.field(value, tuple[str, ...], ("evaluate",), "evaluate")
         if metrics is BAD:
             return metrics
@@ -396,9 +447,10 @@ class _Sections:
             self.builder.fail("evaluate: is empty; name a metric", self.document.value_at(("evaluate",)))
         for i, metric in enumerate(metrics):
             place = self.document.value_at(("evaluate", i))
-            if metric not in METRICS:
-                close = did_you_mean(metric, METRICS) or "."
-                self.builder.fail(f"there is no metric '{metric}'{close} Metrics: {', '.join(METRICS)}", place)
+            if metric not in task.measures:
+                close = did_you_mean(metric, task.measures) or "."
+                known = ", ".join(task.measures)
+                self.builder.fail(f"there is no metric '{metric}'{close} Metrics: {known}", place)
             elif metric in metrics[:i]:
                 self.builder.fail(f"evaluate names '{metric}' twice", place)
         return metrics

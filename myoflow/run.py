@@ -17,7 +17,7 @@ from myoflow.files import locked, read_json, write_json, write_text
 from myoflow.fit import learned
 from myoflow.models import main_name, pipelines, plan_recipe, require_backends
 from myoflow.pipeline import engine_of
-from myoflow.prepare import find_window
+from myoflow.prepare import find_cut
 from myoflow.progress import Progress, logged
 from myoflow.spec import Spec
 
@@ -101,7 +101,7 @@ class Run:
             raise InputError(f"{out} is a folder; name the file to write, such as {out / 'model.onnx'}")
         parameters, header = self.load(name)
         plan = plan_recipe(self.recipe, spec=header.spec())[name]
-        network = learned(plan, find_window(plan) + 1)
+        network = learned(plan, find_cut(plan) + 1)
         if network is None:
             raise InputError(f"{name} has no network to export; it is fitted without torch")
         told = {"recipe": self.recipe.name, "digest": self.recipe.digest, "model": name, "title": self.recipe.title}

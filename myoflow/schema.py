@@ -9,9 +9,10 @@ from typing import Any, get_args, get_origin
 import attrs
 
 from myoflow import library
-from myoflow.recipe import METRICS, TASKS, Data, Recipe, Train
+from myoflow.recipe import DEFAULT_TASK, Data, Recipe, Train
 from myoflow.split import Split
 from myoflow.stage import STAGES, Stage
+from myoflow.task import TASKS
 from myoflow.typed import hints_of, json_schema, plain
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -42,7 +43,7 @@ def recipe_schema() -> Json:
             "additionalProperties": {"anyOf": [{"$ref": "#/$defs/stages"}, {"type": "null"}]},
         },
         "train": {"anyOf": [{"$ref": "#/$defs/train"}, {"type": "null"}]},
-        "evaluate": {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": list(METRICS)}},
+        "evaluate": {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": _metrics()}},
         "backend": {"anyOf": [_backend(), {"type": "null"}], "description": "Where all stages run that can."},
     }
     complete = {"required": list(NEEDED), "properties": {"data": {"required": _required(Data)}}}
@@ -70,6 +71,8 @@ def _section(cls: type) -> Json:
     hints = hints_of(cls)
     properties = {}
     for field in attrs.fields(cls):
+        if field.metadata.get("internal"):
+            continue
         schema = _limits(field, json_schema(hints[field.name]))
         if field.default is not attrs.NOTHING and not hasattr(field.default, "factory"):
             schema["default"] = plain(field.default, hints[field.name])
@@ -131,9 +134,24 @@ def _data() -> Json:
 
 
 def _train() -> Json:
+    """Fields of every training, and those of each task, which another task may not have."""
     schema = _section(Train)
-    schema["properties"]["task"]["enum"] = list(TASKS)
+    schema["properties"]["task"] = {"enum": list(TASKS), "default": DEFAULT_TASK, "description": "What is learned."}
+    own = {name: _section(TASKS[name])["properties"] for name in TASKS}
+    every = {field: found for fields in own.values() for field, found in fields.items()}
+    schema["properties"] |= {field: {} for field in every}
+    schema["allOf"] = []
+    for name, fields in own.items():
+        properties = {field: fields.get(field, False) for field in every}
+        chosen: Json = {"properties": {"task": {"const": name}}}
+        if name != DEFAULT_TASK:
+            chosen["required"] = ["task"]
+        schema["allOf"].append({"if": chosen, "then": {"properties": properties}})
     return schema
+
+
+def _metrics() -> list[str]:
+    return list(dict.fromkeys(metric for name in TASKS for metric in TASKS[name].measures))
 
 
 def _backend() -> Json:

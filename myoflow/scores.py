@@ -1,9 +1,9 @@
-"""Scores: what a classifier's predictions are worth, with intervals that respect how the windows hang together.
+"""Scores: what a model's answers are worth, with intervals that respect how the windows hang together.
 
-Every metric here is a function of a tally: for each label, how often it was decided rightly, was true, was decided.
-Tallies add up, so a bootstrap needs one tally per resampled unit, and drawing units again is one matrix product.
-Windows of one subject resemble each other, therefore the unit is the subject wherever there are enough of them
-(cluster bootstrap: Davison & Hinkley 1997, section 3.8; Cameron, Gelbach & Miller 2008). Intervals are percentile
+Every metric is a function of a tally (`Answers.tally`), such as how often each label was decided rightly, was true,
+was decided. Tallies add up, so a bootstrap needs one tally per resampled unit, and drawing units again is one matrix
+product. Windows of one subject resemble each other, therefore the unit is the subject wherever there are enough of
+them (cluster bootstrap: Davison & Hinkley 1997, section 3.8; Cameron, Gelbach & Miller 2008). Intervals are percentile
 intervals.
 """
 
@@ -17,23 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
+from myoflow.answers import Answers, Floats, Ints, aligned
 from myoflow.errors import InputError, did_you_mean
-from myoflow.predictions import Floats, Ints, Predictions, aligned, concat
-
-__all__ = [
-    "METRICS",
-    "Basis",
-    "Difference",
-    "Estimate",
-    "Predictions",
-    "aligned",
-    "concat",
-    "confusion",
-    "difference",
-    "score",
-    "summarise",
-    "tally",
-]
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -42,75 +27,13 @@ THIN = 10  # percentile intervals from fewer units than this are known to be too
 EXACT = 12  # up to this many units all 2**n sign flips are enumerated
 
 
-def confusion(predictions: Predictions) -> Ints:
-    """Counts `(truth, decision)`, `(label, label)`."""
-    k = len(predictions.labels)
-    counts: Ints = np.bincount(predictions.label * k + predictions.decision, minlength=k * k).reshape(k, k)
-    return counts.astype(np.int64)
-
-
-def tally(predictions: Predictions, unit: Ints | None = None) -> Ints:
-    """Times each label was hit, true and decided, `(unit, 3, label)`.
-
-    `unit` gives each window's unit, `(window,)` of 0, 1, ...; without it all windows are one unit.
-    """
-    unit = np.zeros(len(predictions), dtype=np.int64) if unit is None else unit
-    k, units = len(predictions.labels), int(unit.max(initial=0)) + 1
-    truth, decision = predictions.label, predictions.decision
-    hit = truth == decision
-    parts = ((unit[hit], truth[hit]), (unit, truth), (unit, decision))
-    counts: Ints = np.stack([np.bincount(u * k + v, minlength=units * k).reshape(units, k) for u, v in parts], axis=1)
-    return counts.astype(np.int64)
-
-
-def accuracy(tallies: Any) -> Floats:
-    """Share of windows decided rightly. `tallies` is `(..., 3, label)` as `tally` gives it; so are those below."""
-    hit, true, _ = _split(tallies)
-    return _ratio(hit.sum(axis=-1), true.sum(axis=-1))
-
-
-def balanced_accuracy(tallies: Any) -> Floats:
-    """Mean recall over the labels that occur in the truth (Brodersen et al. 2010; as scikit-learn has it)."""
-    hit, true, _ = _split(tallies)
-    present = true > 0
-    return _ratio(np.where(present, _ratio(hit, true), 0.0).sum(axis=-1), present.sum(axis=-1))
-
-
-def macro_f1(tallies: Any) -> Floats:
-    """Mean over labels of `2 hit / (true + decided)`, which is `2 TP / (2 TP + FP + FN)`.
-
-    A label counts when it occurs in the truth or among the decisions (scikit-learn's default): one decided but never
-    true scores 0, one that does neither says nothing and is left out.
-    """
-    hit, true, decided = _split(tallies)
-    present = true + decided > 0
-    return _ratio(np.where(present, _ratio(2 * hit, true + decided), 0.0).sum(axis=-1), present.sum(axis=-1))
-
-
-def _split(tallies: Any) -> tuple[Floats, Floats, Floats]:
-    values = np.asarray(tallies, dtype=np.float64)
-    return values[..., 0, :], values[..., 1, :], values[..., 2, :]
-
-
-def _ratio(top: Any, bottom: Any) -> Floats:
-    bottom = np.asarray(bottom, dtype=np.float64)
-    result: Floats = np.divide(top, bottom, out=np.full(np.shape(bottom), np.nan), where=bottom > 0)
-    return result
-
-
-METRICS: dict[str, Callable[[Any], Floats]] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "macro_f1": macro_f1,
-}
-
-
-def _metrics(names: Sequence[str]) -> dict[str, Callable[[Any], Floats]]:
-    for name in names:
-        if name not in METRICS:
-            hint = did_you_mean(name, METRICS) or "."
-            raise InputError(f"there is no metric '{name}'{hint} Metrics: {', '.join(METRICS)}")
-    return {name: METRICS[name] for name in names}
+def _metrics(answers: Answers, names: Sequence[str] | None) -> dict[str, Callable[[Any], Floats]]:
+    known = answers.functions
+    for name in () if names is None else names:
+        if name not in known:
+            hint = did_you_mean(name, known) or "."
+            raise InputError(f"there is no metric '{name}'{hint} Metrics: {', '.join(known)}")
+    return {name: known[name] for name in (known if names is None else names)}
 
 
 @frozen
@@ -156,16 +79,16 @@ def _codes(*columns: npt.NDArray[Any]) -> Ints:
     return code.astype(np.int64)
 
 
-UNITS: dict[str, Callable[[Predictions], Ints]] = {
+UNITS: dict[str, Callable[[Answers], Ints]] = {
     "subject": lambda p: _codes(p.subject),
     "recording": lambda p: _codes(p.subject, p.session, p.recording),
     # One execution of one label: its windows overlap and share posture, so they are drawn together.
-    "repetition": lambda p: _codes(p.subject, p.session, p.recording, p.label, p.repetition),
+    "repetition": lambda p: _codes(p.subject, p.session, p.recording, *(getattr(p, n) for n in p.apart), p.repetition),
     "window": lambda p: np.arange(len(p), dtype=np.int64),
 }
 
 
-def _basis(p: Predictions, coarsest_first: Sequence[str], resamples: int) -> tuple[Basis, Ints]:
+def _basis(p: Answers, coarsest_first: Sequence[str], resamples: int) -> tuple[Basis, Ints]:
     """The coarsest unit of which there are enough, and each window's unit. Raises InputError without windows."""
     if not len(p):
         raise InputError("there are no windows to score: the test split is empty")
@@ -209,8 +132,8 @@ def _interval(samples: Floats) -> tuple[float, float]:
 
 
 def score(
-    predictions: Predictions | Sequence[Predictions],
-    metrics: Sequence[str] = tuple(METRICS),
+    predictions: Answers | Sequence[Answers],
+    metrics: Sequence[str] | None = None,
     *,
     units: Sequence[str] = ALL_UNITS,
     resamples: int = RESAMPLES,
@@ -226,10 +149,10 @@ def score(
     Raises:
         InputError: an unknown metric, no windows, or seeds whose windows differ.
     """
-    seeds = aligned([predictions] if isinstance(predictions, Predictions) else predictions)
-    functions = _metrics(metrics)
+    seeds = aligned([predictions] if isinstance(predictions, Answers) else predictions)
+    functions = _metrics(seeds[0], metrics)
     basis, unit = _basis(seeds[0], units, resamples)
-    rows = np.stack([tally(p, unit) for p in seeds], axis=1)
+    rows = np.stack([p.tally(unit) for p in seeds], axis=1)
     shape = (-1, *rows.shape[1:])
     samples: dict[str, list[Floats]] = {name: [] for name in functions}
     for block in _draws(_flat(rows), basis, seed):
@@ -245,9 +168,9 @@ def score(
 
 
 def difference(
-    one: Predictions | Sequence[Predictions],
-    other: Predictions | Sequence[Predictions],
-    metrics: Sequence[str] = tuple(METRICS),
+    one: Answers | Sequence[Answers],
+    other: Answers | Sequence[Answers],
+    metrics: Sequence[str] | None = None,
     *,
     units: Sequence[str] = ALL_UNITS,
     resamples: int = RESAMPLES,
@@ -263,16 +186,16 @@ def difference(
     Raises:
         InputError: an unknown metric, no windows, or windows that differ.
     """
-    ones = [one] if isinstance(one, Predictions) else list(one)
-    others = [other] if isinstance(other, Predictions) else list(other)
+    ones = [one] if isinstance(one, Answers) else list(one)
+    others = [other] if isinstance(other, Answers) else list(other)
     if not ones or not others:
         raise InputError("there are no predictions to compare")
     parts = aligned([*ones, *others])
-    functions = _metrics(metrics)
+    functions = _metrics(parts[0], metrics)
     basis, unit = _basis(parts[0], units, resamples)
     seeds = math.lcm(len(ones), len(others))
     sides = [[parts[i % len(ones)] for i in range(seeds)], [parts[len(ones) + i % len(others)] for i in range(seeds)]]
-    cached = {id(p): tally(p, unit) for p in parts}
+    cached = {id(p): p.tally(unit) for p in parts}
     rows = np.stack([np.stack([cached[id(p)] for p in side], axis=1) for side in sides], axis=1)
     shape = (-1, *rows.shape[1:])
 
@@ -315,8 +238,8 @@ def _swaps(rows: Ints, basis: Basis, seed: int) -> Iterator[Floats]:
 
 
 def summarise(
-    models: Mapping[str, Sequence[Predictions]],
-    metrics: Sequence[str] = tuple(METRICS),
+    models: Mapping[str, Sequence[Answers]],
+    metrics: Sequence[str] | None = None,
     main: str | None = None,
     *,
     resamples: int = RESAMPLES,
@@ -324,8 +247,9 @@ def summarise(
 ) -> dict[str, Any]:
     """The content of metrics.json: plain values, rounded to 6 digits, the same for the same predictions in any order.
 
-    `models` gives one Predictions per seed (folds already put together); `main` is the model that the others are
-    subtracted from, the first one unless named. `confusion` adds up the seeds: each window counts once per seed.
+    `models` gives one Answers per seed (folds already put together); `main` is the model that the others are
+    subtracted from, the first one unless named. What else the kind of answers tells stands beside (`Answers.told`,
+    `Answers.detail`).
 
     Raises:
         InputError: no models, an unknown `main` or metric, or models that saw different windows.
@@ -340,16 +264,13 @@ def summarise(
     parts = iter(aligned([p for seeds in models.values() for p in seeds], names))
     ordered = {name: [next(parts) for _ in seeds] for name, seeds in models.items()}
     first = ordered[main][0]
+    metrics = list(_metrics(first, metrics))
     basis, _ = _basis(first, ALL_UNITS, resamples)
     options: dict[str, Any] = {"resamples": resamples, "seed": seed}
     result = {
         "main": main,
         "metrics": list(metrics),
-        "labels": list(first.labels),
-        "windows": len(first),
-        "windows_per_label": dict(
-            zip(first.labels, np.bincount(first.label, minlength=len(first.labels)).tolist(), strict=True)
-        ),
+        **first.told(),
         "subjects": np.unique(first.subject).tolist(),
         "interval": {"level": LEVEL, **_plain_basis(basis)},
         "models": {name: _model(seeds, metrics, options) for name, seeds in ordered.items()},
@@ -370,7 +291,7 @@ def _plain_basis(basis: Basis) -> dict[str, Any]:
     return {"unit": basis.unit, "units": basis.units, "resamples": basis.resamples, "note": basis.note}
 
 
-def _model(seeds: list[Predictions], metrics: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+def _model(seeds: list[Answers], metrics: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
     overall = score(seeds, metrics, **options)
     per_subject = {}
     for subject in np.unique(seeds[0].subject).tolist():
@@ -390,7 +311,7 @@ def _model(seeds: list[Predictions], metrics: Sequence[str], options: dict[str, 
             for name, e in overall.items()
         },
         "per_subject": per_subject,
-        "confusion": np.sum([confusion(p) for p in seeds], axis=0).tolist(),
+        **type(seeds[0]).detail(seeds, options),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from attrs import frozen
@@ -35,13 +35,15 @@ class Stage:
     `fits` marks a stage that learns numbers from the training split outside the training loop (statistics,
     classical classifiers): `fit` returns them and `kernel` gets them back as `state`.
     `training_only` marks augmentation: skipped everywhere but in training batches.
-    `remembers` marks a stage after the window stage whose output depends on earlier windows (a vote).
+    `cuts` marks the stage that cuts a signal into examples (windows); everything behind it takes examples.
+    `remembers` marks a stage behind that one whose output depends on earlier examples (a vote).
     `published_only` says why a stage may stand only in recipes marked `protocol: published`.
     Heavy imports (numpy, scipy, torch) belong inside the methods: the planner reads stages in milliseconds.
     """
 
     name: ClassVar[str]
     training_only: ClassVar[bool] = False
+    cuts: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
     published_only: ClassVar[str | None] = None
 
@@ -73,11 +75,11 @@ class Stage:
         """
         return ()
 
-    def fit(self, spec: Spec, batches: Iterable[tuple[Array, Array | None]]) -> State:
+    def fit(self, spec: Spec, batches: Iterable[tuple[Array, Any]]) -> State:
         """Learn `state` from the training split.
 
-        `batches` yields `(x, y)`: x as this stage's input, a whole recording `(channel, time)` before the window
-        stage (y is None) or a batch of windows after it (y: integer labels).
+        `batches` yields `(x, y)`: x as this stage's input, a whole recording `(channel, time)` before the stage
+        that cuts (y is None) or a batch of examples behind it (y: what they should give, such as integer labels).
         """
         raise TypeError(f"{self.name} learns nothing")
 
@@ -98,3 +100,8 @@ STAGES: Registry[Stage] = Registry("stage", "myoflow.stages")
 def stage(name: str) -> Callable[[type[Any]], type[Any]]:
     """Register a stage class under its YAML name."""
     return STAGES.add(name)
+
+
+def cutting(stages: Sequence[Stage]) -> int | None:
+    """Index of the stage that cuts the signal into examples; None when there is none."""
+    return next((index for index, stage in enumerate(stages) if stage.cuts), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from myoflow.run import Run
     from myoflow.stage import Stage
     from myoflow.store import Store
+    from myoflow.task import Measure
 
 WIDTH = 116  # what a plan needs
 SHELVES = ("stages", "datasets", "formats", "backends", "recipes", "sources", "sinks")
@@ -99,13 +101,18 @@ def scores(run: Run) -> None:
     """The scores of a finished run, with its protocol."""
     metrics = run.metrics
     table = _table("model", *metrics["metrics"], right=tuple(metrics["metrics"]))
+    measures = run.recipe.train.task.measures
     for name, model in metrics["models"].items():
         cells = [
-            f"{100 * m['value']:.1f} % [{100 * m['low']:.1f}, {100 * m['high']:.1f}]" for m in model["metrics"].values()
+            f"{measures[k].text(m['value'])} [{measures[k].number(m['low'])}, {measures[k].number(m['high'])}]"
+            for k, m in model["metrics"].items()
         ]
         table.add_row(name, *cells)
     for name, gap in metrics["differences"].items():
-        cells = [f"{100 * g['value']:+.1f} [{100 * g['low']:+.1f}, {100 * g['high']:+.1f}]" for g in gap.values()]
+        cells = []
+        for metric, moved in gap.items():
+            value, low, high = (measures[metric].number(moved[key], signed=True) for key in ("value", "low", "high"))
+            cells.append(f"{value} [{low}, {high}]")
         table.add_row(f"{metrics['main']} - {name}", *cells)
     interval = metrics["interval"]
     _print(table)
@@ -116,17 +123,18 @@ def scores(run: Run) -> None:
     )
 
 
-def parity(found: Parity) -> None:
-    """What a backend changed, against torch in float32."""
-    table = _table(
-        "metric", "torch float32", ", ".join(found.backends), "change in points", right=("change in points",)
-    )
+def parity(found: Parity, measures: Mapping[str, Measure]) -> None:
+    """What a backend changed, against torch in float32; `measures` say how the metrics are read."""
+    table = _table("metric", "torch float32", ", ".join(found.backends), "change", right=("change",))
     for name, change in found.metrics.items():
-        moved = f"{100 * change.difference:+.2f} [{100 * change.low:+.2f}, {100 * change.high:+.2f}]"
-        table.add_row(name, f"{100 * change.reference:.2f} %", f"{100 * change.value:.2f} %", moved)
+        m = measures[name]
+        moved, low, high = (m.number(v, signed=True, more=1) for v in (change.difference, change.low, change.high))
+        sides = (f"{m.number(value, more=1)} {m.unit}" for value in (change.reference, change.value))
+        table.add_row(name, *sides, f"{moved} [{low}, {high}]")
     _print(table)
+    decided = "" if found.decisions is None else f", {found.decisions} decided otherwise"
     _print(
-        f"{found.windows} test windows, {found.decisions} decided otherwise; outputs differ by {found.mean:.2g} on "
+        f"{found.windows} test windows{decided}; outputs differ by {found.mean:.2g} on "
         f"average and {found.largest:.2g} at most, their size is {found.scale:.2g}"
     )
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
-import numpy.typing as npt
 
 from myoflow import checkpoint
+from myoflow.batch import count, each, share, tensors
 from myoflow.errors import InputError, MyoflowError
 from myoflow.files import write_text
 from myoflow.progress import Progress
@@ -29,21 +29,22 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
     from myoflow.recipe import Train
-    from myoflow.tasks.base import Task
-
-Batch = tuple[npt.NDArray[Any], npt.NDArray[Any]]
+    from myoflow.task import Batch
 
 CHECKPOINT_S = 10.0  # least time between checkpoints: short epochs should not wait for the disk
 
 
 @attrs.frozen
 class Epoch:
-    """One line of the learning curve. `lr` is the last one used; validation is None where there is none."""
+    """One line of the learning curve. `lr` is the last one used; validation is None where there is none.
+
+    `valid_gauge` is the task's own number (`Task.curve`), such as the share of windows decided rightly.
+    """
 
     epoch: int
     loss: float
     valid_loss: float | None
-    valid_accuracy: float | None
+    valid_gauge: float | None
     lr: float
     seconds: float
 
@@ -61,7 +62,6 @@ def fit(
     module: torch.nn.Module,
     batches: Callable[[int], Iterable[Batch]],
     valid: Callable[[], Iterable[Batch]] | None,
-    task: Task,
     settings: Train,
     *,
     seed: int,
@@ -72,9 +72,10 @@ def fit(
 ) -> History:
     """Train `module` in place; at the end it holds the kept weights, on the CPU, in eval mode.
 
-    `batches(epoch)` gives the `steps_per_epoch` training batches `(x, y)` of an epoch, y label indices, the same ones
-    whenever it is asked; `valid()` gives the validation batches. With `settings.patience` the weights of the best
-    validation loss are kept, else the last ones; with `settings.ema` validation and kept weights are the average's.
+    `settings.task` says what is learned. `batches(epoch)` gives the `steps_per_epoch` training batches `(x, y)` of an
+    epoch, each part an array or named arrays with examples along the first axis, the same ones whenever it is asked;
+    `valid()` gives the validation batches. With `settings.patience` the weights of the best validation loss are kept,
+    else the last ones; with `settings.ema` validation and kept weights are the average's.
     `folder` receives `history.jsonl` after every epoch and `checkpoint.pt` (after epochs, at most every 10 s), from
     which a killed training resumes.
     Build the module under a fixed seed: its fresh weights are not drawn here.
@@ -90,7 +91,7 @@ def fit(
     if settings.patience is not None and valid is None:
         raise InputError("train.patience needs a validation split: give data.split.valid, or set patience to null")
     accelerator = Accelerator(cpu=device == "cpu")
-    training = _Training(module, task, settings, seed, steps_per_epoch, accelerator)
+    training = _Training(module, settings, seed, steps_per_epoch, accelerator)
     path = folder / "checkpoint.pt"
     state = checkpoint.read(path, training.fingerprint)
     if state is not None:
@@ -102,8 +103,8 @@ def fit(
         while not training.done:
             start = time.perf_counter()
             loss = training.run_epoch(batches, advance)
-            valid_loss, accuracy = training.validate(valid) if valid is not None else (None, None)
-            training.finish_epoch(loss, valid_loss, accuracy, time.perf_counter() - start)
+            valid_loss, gauge = training.validate(valid) if valid is not None else (None, None)
+            training.finish_epoch(loss, valid_loss, gauge, time.perf_counter() - start)
             if accelerator.is_main_process:
                 folder.mkdir(parents=True, exist_ok=True)
                 _write_history(folder / "history.jsonl", training.history)
@@ -122,7 +123,6 @@ class _Training:
     def __init__(
         self,
         module: torch.nn.Module,
-        task: Task,
         settings: Train,
         seed: int,
         steps_per_epoch: int,
@@ -130,9 +130,10 @@ class _Training:
     ) -> None:
         import torch
 
-        self.module, self.task, self.settings, self.seed = module, task, settings, seed
+        self.module, self.task, self.settings, self.seed = module, settings.task, settings, seed
         self.accelerator = accelerator
-        self.model = accelerator.prepare(module)  # on its device, wrapped when there are several processes
+        # on its device, wrapped when there are several processes
+        self.model = accelerator.prepare(self.task.network(module))
         self.optimizer = torch.optim.AdamW(
             parameter_groups(module, settings.weight_decay), lr=settings.lr, betas=settings.betas, fused=True
         )
@@ -154,21 +155,21 @@ class _Training:
         return self.stopped or self.epoch >= self.settings.epochs
 
     def run_epoch(self, batches: Callable[[int], Iterable[Batch]], advance: Callable[[int], None]) -> float:
-        """One pass over the training data; mean loss per window."""
+        """One pass over the training data; mean loss per example."""
         self.model.train()
-        total, windows = 0.0, 0
+        total, examples = 0.0, 0
         for group in _grouped(batches(self.epoch), self.settings.accumulate):
             loss, size = self.update(group)
-            total, windows = total + loss * size, windows + size
+            total, examples = total + loss * size, examples + size
             advance(len(group))
-        if windows == 0:
+        if examples == 0:
             raise MyoflowError("an epoch of training gave no batches")
-        return total / windows
+        return total / examples
 
     def update(self, group: list[Batch]) -> tuple[float, int]:
         """One optimiser step on the batches of `group`; their mean loss and size, over all processes.
 
-        Every window weighs the same, however the batches are cut and shared out.
+        Every example weighs the same, however the batches are cut and shared out.
         """
         import torch
 
@@ -178,15 +179,16 @@ class _Training:
         lr = learning_rate(self.step, self.updates * self.settings.epochs, self.settings)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = lr * parameters["lr_scale"]
-        size = sum(len(y) for _, y in group)
+        size = sum(count(x) for x, _ in group)
         total = torch.zeros((), device=self.accelerator.device)
-        for i, (x, y) in enumerate(group):
+        for i, batch in enumerate(group):
             last = i == len(group) - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                share = len(y[rank::world]) / size
-                loss = self.loss(x[rank::world], y[rank::world], rng) if share else self.nothing(x)
-                self.accelerator.backward(loss * (share * world))  # DDP averages over processes
-                total += loss.detach() * share
+                mine = share(batch, rank, world)
+                part = count(mine[0]) / size
+                loss = self.loss(mine, rng) if part else self.nothing(batch)
+                self.accelerator.backward(loss * (part * world))  # DDP averages over processes
+                total += loss.detach() * part
         value = float(self.accelerator.reduce(total, "sum"))
         if not math.isfinite(value):
             raise MyoflowError(
@@ -202,37 +204,35 @@ class _Training:
         self.follow()
         return value, size
 
-    def loss(self, x: npt.NDArray[Any], y: npt.NDArray[Any], rng: np.random.Generator) -> torch.Tensor:
+    def loss(self, batch: Batch, rng: np.random.Generator) -> torch.Tensor:
         """Training loss of one batch, mixed with itself in another order where mixup is on (arXiv 1710.09412)."""
-        inputs, target = self.tensors(x, y)
-        smoothing, alpha = self.settings.label_smoothing, self.settings.mixup
+        inputs, target = (tensors(part, self.accelerator.device) for part in batch)
+        alpha = self.settings.mixup
         if not alpha:
-            return self.task.loss(self.outputs(inputs), target, smoothing)
+            return self.task.loss(self.outputs(inputs), target)
         import torch
 
         part = float(rng.beta(alpha, alpha))
-        order = torch.from_numpy(rng.permutation(len(y))).to(target.device)
-        output = self.outputs(part * inputs + (1 - part) * inputs[order])
-        mine, other = self.task.loss(output, target, smoothing), self.task.loss(output, target[order], smoothing)
+        order = torch.from_numpy(rng.permutation(count(batch[0]))).to(self.accelerator.device)
+        output = self.outputs(each(lambda x: part * x + (1 - part) * x[order], inputs))
+        mine, other = self.task.loss(output, target), self.task.loss(output, each(lambda y: y[order], target))
         return part * mine + (1 - part) * other
 
-    def nothing(self, x: npt.NDArray[Any]) -> torch.Tensor:
+    def nothing(self, batch: Batch) -> torch.Tensor:
         """A loss of zero for a process whose share of a small last batch is empty; it must still join the others."""
-        return self.outputs(self.tensors(x[:1], np.zeros(1))[0]).sum() * 0
+        output = self.outputs(tensors(each(lambda x: x[:1], batch[0]), self.accelerator.device))
+        several = output.values() if isinstance(output, dict) else (output,)
+        total: torch.Tensor = sum(found.sum() for found in several)
+        return total * 0
 
-    def outputs(self, inputs: torch.Tensor) -> torch.Tensor:
+    def outputs(self, inputs: Any) -> Any:
+        """The network's output: a tensor, or tensors by head; floating ones in float32."""
         import torch
 
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            output: torch.Tensor = self.model(inputs)
-        return output.float()
-
-    def tensors(self, x: npt.NDArray[Any], y: npt.NDArray[Any]) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
-
-        device = self.accelerator.device
-        y = y.astype(np.int64) if y.dtype.kind in "iu" else y.astype(np.float32)
-        return torch.from_numpy(np.ascontiguousarray(x, np.float32)).to(device), torch.from_numpy(y).to(device)
+        device = self.accelerator.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=self.settings.precision == "bf16"):
+            output = self.model(inputs)
+        return each(lambda found: found.float() if found.is_floating_point() else found, output)
 
     def follow(self) -> None:
         """Move the averaged weights; the decay starts low, so that the first weights are soon forgotten."""
@@ -246,23 +246,27 @@ class _Training:
                 self.average[name].copy_(tensor)
 
     def validate(self, valid: Callable[[], Iterable[Batch]]) -> tuple[float | None, float | None]:
-        """Mean loss and accuracy per window of the weights that would be kept now; None without any window."""
+        """Mean loss and gauge per example of the weights that would be kept now; None without any example."""
         import torch
 
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         sums = torch.zeros(3, dtype=torch.float64)
         self.model.eval()
         with torch.no_grad(), self.averaged():
-            for x, y in valid():
-                if len(y[rank::world]) == 0:
+            for batch in valid():
+                mine = share(batch, rank, world)
+                size = count(mine[0])
+                if size == 0:
                     continue
-                inputs, target = self.tensors(x[rank::world], y[rank::world])
+                inputs, target = (tensors(part, self.accelerator.device) for part in mine)
                 output = self.outputs(inputs)
-                loss = self.task.loss(output, target, self.settings.label_smoothing)
-                count = len(target)
-                sums += torch.tensor([float(loss) * count, float(self.task.correct(output, target)), count])
-        loss_sum, correct, windows = self.accelerator.reduce(sums.to(self.accelerator.device), "sum").tolist()
-        return (loss_sum / windows, correct / windows) if windows else (None, None)
+                loss = float(self.task.loss(output, target))
+                gauge = float(self.task.gauge(output, target)) if self.task.curve else 0.0
+                sums += torch.tensor([loss * size, gauge, size])
+        loss_sum, gauge_sum, examples = self.accelerator.reduce(sums.to(self.accelerator.device), "sum").tolist()
+        if not examples:
+            return None, None
+        return loss_sum / examples, gauge_sum / examples if self.task.curve else None
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
@@ -277,11 +281,11 @@ class _Training:
         finally:
             self.module.load_state_dict(trained)
 
-    def finish_epoch(self, loss: float, valid_loss: float | None, accuracy: float | None, seconds: float) -> None:
+    def finish_epoch(self, loss: float, valid_loss: float | None, gauge: float | None, seconds: float) -> None:
         """Note the epoch, keep its weights if they are the best, decide whether to stop."""
         self.epoch += 1
         lr = float(self.optimizer.param_groups[0]["lr"])
-        self.history.append(Epoch(self.epoch, loss, valid_loss, accuracy, lr, round(seconds, 3)))
+        self.history.append(Epoch(self.epoch, loss, valid_loss, gauge, lr, round(seconds, 3)))
         patience = self.settings.patience
         if patience is None:
             self.best = self.epoch

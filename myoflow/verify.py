@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from myoflow.experiment import Experiment, predictions_of
-from myoflow.fit import predict
+from myoflow.answers import Answers, concat
+from myoflow.experiment import Experiment
+from myoflow.fit import Fitted
 from myoflow.models import main_name, plan_recipe, require_backends
 from myoflow.parity import Floats, Parity, compare, inexact, reference_plans, without_memory
-from myoflow.predictions import Predictions, concat
-from myoflow.prepare import find_window
 from myoflow.progress import Progress
 
 if TYPE_CHECKING:
@@ -33,17 +32,17 @@ def verify(run: Run, backend: str, model: str | None = None, progress: Progress 
     plan = plan_recipe(run.recipe.with_backend(backend), spec=spec)[name]
     require_backends({name: plan})
     plain = reference_plans(run.recipe, plan)[name]
-    answers: tuple[list[Predictions], list[Predictions]] = ([], [])
+    answers: tuple[list[Answers], list[Answers]] = ([], [])
     outputs: tuple[list[Floats], list[Floats]] = ([], [])
-    start = find_window(plan) + 1
+    task = run.recipe.train.task
     with told.phase(f"Verifying {name} on {backend}", run.recipe.data.split.parts) as advance:
         for number in range(1, run.recipe.data.split.parts + 1):
-            windows = experiment.held_out(name, number)
+            examples = experiment.held_out(name, number)
             parameters, _ = run.load(name, number)
             for side, made in enumerate((plain, plan)):
-                answers[side].append(predictions_of(predict(made, start, windows, parameters), windows, made))
-                outputs[side].append(predict(without_memory(made), start, windows, parameters))
+                answers[side].append(task.predict(Fitted(made, parameters), examples))
+                outputs[side].append(Fitted(without_memory(made), parameters).outputs(examples))
             advance(1)
     one, two = (concat(found) for found in answers)
     numbers = (np.concatenate(outputs[0]), np.concatenate(outputs[1]))
-    return compare(one, two, inexact(plan) or (backend,), run.recipe.evaluate, numbers)
+    return compare(task, one, two, inexact(plan) or (backend,), run.recipe.evaluate, numbers)

@@ -111,7 +111,7 @@ def test_signals_of_a_run_are_filtered_by_the_workers(cluster, tmp_path, monkeyp
     """With one worker killed at the start: the same signals, to the last bit, as made here."""
     from myoflow.engine import Parameters
     from myoflow.models import main_name, plan_recipe
-    from myoflow.prepare import find_window, signals
+    from myoflow.prepare import find_cut, signals
     from myoflow.recipe import load
     from myoflow.source import locate_store
 
@@ -119,7 +119,7 @@ def test_signals_of_a_run_are_filtered_by_the_workers(cluster, tmp_path, monkeyp
     recipe = load(tiny.write(tmp_path))
     store = locate_store(recipe.data, Progress())
     plan = plan_recipe(recipe)[main_name(recipe)]
-    stop = find_window(plan) - 1  # the filter; the stage behind it learns
+    stop = find_cut(plan) - 1  # the filter; the stage behind it learns
     address, processes = cluster
     made = []
     for workers_ in (Workers(cluster=address), Workers(jobs=2)):

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from myoflow.answers import aligned, concat
 from myoflow.errors import InputError
-from myoflow.predictions import COLUMNS, Predictions, aligned, concat
+from myoflow.predictions import Predictions
 
 
 def predictions(n: int = 12, labels: tuple[str, ...] = ("rest", "fist", "offen ü")) -> Predictions:
@@ -28,7 +29,7 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path) -> None:
     one.save(tmp_path / "p.npz")
     two = Predictions.load(tmp_path / "p.npz")
     assert two.labels == one.labels
-    for name in ("scores", *COLUMNS):
+    for name in ("scores", *Predictions.known):
         np.testing.assert_array_equal(getattr(two, name), getattr(one, name))
         assert getattr(two, name).dtype == getattr(one, name).dtype
     assert [path.name for path in tmp_path.iterdir()] == ["p.npz"]
@@ -43,7 +44,7 @@ def test_saving_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_the_file_needs_no_pickle(tmp_path: Path) -> None:
     predictions().save(tmp_path / "p.npz")
     with np.load(tmp_path / "p.npz", allow_pickle=False) as file:
-        assert set(file.files) == {"scores", "labels", *COLUMNS}
+        assert set(file.files) == {"scores", "labels", *Predictions.known}
         assert all(file[name].dtype != object for name in file.files)
 
 
@@ -78,14 +79,14 @@ def test_other_files_are_input_errors(tmp_path: Path) -> None:
 )
 def test_wrong_columns_are_refused(change: dict[str, object], message: str) -> None:
     good = predictions()
-    columns = {name: getattr(good, name) for name in ("scores", "labels", *COLUMNS)}
+    columns = {name: getattr(good, name) for name in ("scores", "labels", *Predictions.known)}
     with pytest.raises(InputError, match=message):
         Predictions(**{**columns, **change})  # type: ignore[arg-type]
 
 
 def test_the_first_of_equal_scores_is_decided() -> None:
     good = predictions(2)
-    columns = {name: getattr(good, name) for name in COLUMNS}
+    columns = {name: getattr(good, name) for name in Predictions.known}
     tied = Predictions(np.array([[0, 1, 1], [2, 2, 0]]), labels=good.labels, **columns)
     assert tied.decision.tolist() == [1, 0]
 
@@ -94,7 +95,7 @@ def test_concat_keeps_every_window() -> None:
     one = predictions()
     parts = [one.take(one.subject == name) for name in np.unique(one.subject)]
     whole = concat(parts)
-    for name in ("scores", *COLUMNS):
+    for name in ("scores", *Predictions.known):
         np.testing.assert_array_equal(getattr(whole, name), getattr(one, name))
     with pytest.raises(InputError, match="labels differ"):
         concat([one, predictions(labels=("a", "b", "c"))])
@@ -120,7 +121,7 @@ def test_aligned_undoes_any_order() -> None:
 )
 def test_aligned_says_which_window_differs(column: str, value: object, message: str) -> None:
     one = predictions()
-    columns = {name: getattr(one, name).copy() for name in COLUMNS}
+    columns = {name: getattr(one, name).copy() for name in Predictions.known}
     columns[column][-1] = value
     other = Predictions(one.scores, labels=one.labels, **columns)
     with pytest.raises(InputError, match=message):

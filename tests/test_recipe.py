@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from myoflow import library
 from myoflow.card import load_card
 from myoflow.errors import InputError, PlanError
-from myoflow.recipe import METRICS, Data, Recipe, Train, load, load_recipe, parse_stages
+from myoflow.recipe import Data, Recipe, Train, load, load_recipe, parse_stages
 from myoflow.split import Split
 from myoflow.stage import STAGES, Stage
 from myoflow.stages.rectify import Rectify
@@ -54,7 +54,7 @@ def test_sections_stages_and_defaults(folder: Path) -> None:
     assert [stage.name for stage in recipe.baselines["lda"]] == ["features", "lda"]
     assert recipe.baseline_backends == {"lda": (None, "host"), "svm": (None, None)}
     assert recipe.train == Train()
-    assert recipe.evaluate == METRICS
+    assert recipe.evaluate == Train().task.defaults
 
 
 def test_a_split_by_the_name_that_the_card_gives_it(folder: Path) -> None:

@@ -97,14 +97,14 @@ def test_a_killed_run_resumes_to_the_same_result(place: Path, here: Path, monkey
     with pytest.raises(InputError, match=r"has not finished; continue it with `myoflow run --resume"):
         load_run(here / "killed")
     calls = []
-    monkeypatch.setattr(experiment, "fit_windows", lambda *a, **k: calls.append(k["seed"]) or FIT(*a, **k))
+    monkeypatch.setattr(experiment, "fit_model", lambda *a, **k: calls.append(k["seed"]) or FIT(*a, **k))
     done = resume_run(here / "killed")
     assert calls == [1, 0], "seed 0 of the network was done; seed 1 and lda were not"
     assert (done.folder / "metrics.json").read_bytes() == (place / "done" / "metrics.json").read_bytes()
     assert "stopped: KeyboardInterrupt" in (here / "killed" / "log.txt").read_text()
 
 
-FIT = experiment.fit_windows
+FIT = experiment.fit_model
 
 
 def test_a_loaded_run_predicts_and_streams(place: Path, here: Path) -> None:
@@ -174,8 +174,8 @@ def test_the_recording_shown_is_of_the_test_split(here: Path) -> None:
     run = run_recipe(recipe, out=here / "sessions")
     assert run.metrics["split"][0]["test"] == ["01"]
     page = (run.folder / "report.html").read_text()
-    assert "/ses-01/run-1</code>" in page
-    assert "/ses-02/run-1</code>" not in page
+    assert "/ses-01/run-1, subject" in page
+    assert "/ses-02/run-1, subject" not in page
 
 
 def test_a_backend_that_is_not_here_stops_the_run_at_once(here: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from myoflow import scores
+from myoflow import decisions, scores
 from myoflow.errors import InputError
 from myoflow.predictions import Predictions
 
@@ -53,11 +53,11 @@ pairs = st.integers(1, 6).flatmap(
 def test_metrics_are_those_of_scikit_learn(case: tuple[int, list[tuple[int, int]]]) -> None:
     k, windows = case
     truth, decided = map(list, zip(*windows, strict=True))
-    found = scores.tally(predictions(truth, decided, k))[0]
-    assert scores.accuracy(found) == pytest.approx(sk.accuracy_score(truth, decided))
-    assert scores.balanced_accuracy(found) == pytest.approx(sk.balanced_accuracy_score(truth, decided))
-    assert scores.macro_f1(found) == pytest.approx(sk.f1_score(truth, decided, average="macro", zero_division=0))
-    matrix = scores.confusion(predictions(truth, decided, k))
+    found = predictions(truth, decided, k).tally()[0]
+    assert decisions.accuracy(found) == pytest.approx(sk.accuracy_score(truth, decided))
+    assert decisions.balanced_accuracy(found) == pytest.approx(sk.balanced_accuracy_score(truth, decided))
+    assert decisions.macro_f1(found) == pytest.approx(sk.f1_score(truth, decided, average="macro", zero_division=0))
+    matrix = predictions(truth, decided, k).confusion()
     np.testing.assert_array_equal(matrix, sk.confusion_matrix(truth, decided, labels=range(k)))
 
 
@@ -159,7 +159,7 @@ def test_a_real_difference_is_found_and_turns_with_its_sides() -> None:
     one, other = cohort(0.9, 1), cohort(0.5, 2)
     there, back = scores.difference(one, other)["accuracy"], scores.difference(other, one)["accuracy"]
     assert there.value == pytest.approx(
-        float(scores.accuracy(scores.tally(one))[0]) - float(scores.accuracy(scores.tally(other))[0])
+        float(decisions.accuracy(one.tally())[0]) - float(decisions.accuracy(other.tally())[0])
     )
     assert 0 < there.low < there.value < there.high
     assert there.p == 2 / 2**8  # nothing but the two extreme exchanges is as far

@@ -17,6 +17,7 @@ FLOORS = [
         "library",
         "recording",
         "stage",
+        "task",
         "engine",
         "heads",
         "tensors",
@@ -40,7 +41,7 @@ FLOORS = [
         "weights",
         "export",
     ),
-    ("tasks", "checkpoint", "train", "fit", "predictions", "scores", "report"),
+    ("batch", "tasks", "checkpoint", "train", "fit", "answers", "decisions", "predictions", "scores", "report"),
     ("models", "parity", "gather", "experiment", "verify", "bench", "run", "live"),
     ("tables", "cli", "__main__", "__init__"),
 ]

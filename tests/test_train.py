@@ -20,7 +20,6 @@ from myoflow.errors import InputError, MyoflowError
 from myoflow.nn.encoder import Classifier, Encoder, Patches
 from myoflow.progress import Progress
 from myoflow.recipe import Train
-from myoflow.tasks.base import TASKS
 
 torch.set_num_threads(1)
 LABELS, WINDOWS, BATCH = 3, 60, 16
@@ -71,7 +70,6 @@ def run(folder, module=None, *, batches=None, steps=STEPS, validation=valid, see
         module,
         batches or shuffled(),
         validation,
-        TASKS["classify"](),
         settings,
         seed=seed,
         steps_per_epoch=steps,
@@ -106,13 +104,13 @@ def test_it_learns_and_writes_its_history(tmp_path):
     module = network()
     history, _ = run(tmp_path, module, epochs=12)
     assert history.epochs[-1].loss < 0.7 * history.epochs[0].loss
-    assert history.epochs[-1].valid_accuracy > 0.9 and history.best == 12
+    assert history.epochs[-1].valid_gauge > 0.9 and history.best == 12
     lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, 13))
     assert lines[-1]["valid_loss"] == history.epochs[-1].valid_loss
     assert not module.training
     logits = module(torch.from_numpy(windows(1)[0]))
-    assert (logits.argmax(1).numpy() == windows(1)[1]).mean() == pytest.approx(history.epochs[-1].valid_accuracy)
+    assert (logits.argmax(1).numpy() == windows(1)[1]).mean() == pytest.approx(history.epochs[-1].valid_gauge)
 
 
 def test_two_runs_are_identical_and_another_seed_is_not(tmp_path):
@@ -176,7 +174,7 @@ def test_patience_keeps_the_best_weights_and_stops(tmp_path):
     module.load_state_dict(weights)
     x, y = windows(1)
     with torch.no_grad():
-        loss = TASKS["classify"]().loss(module(torch.from_numpy(x)), torch.from_numpy(y).long(), 0.1)
+        loss = Train().task.loss(module(torch.from_numpy(x)), torch.from_numpy(y).long())
     assert loss.item() == pytest.approx(min(losses), rel=1e-5)
 
 
@@ -287,5 +285,5 @@ def test_two_processes_equal_one(tmp_path):
         [json.loads(line) for line in (tmp_path / name / "history.jsonl").read_text().splitlines()]
         for name in ("one", "two")
     ]
-    for key in ("loss", "valid_loss", "valid_accuracy"):
+    for key in ("loss", "valid_loss", "valid_gauge"):
         assert [e[key] for e in curves[0]] == pytest.approx([e[key] for e in curves[1]], abs=1e-5)

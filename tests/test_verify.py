@@ -83,6 +83,7 @@ def test_a_run_on_another_backend_proves_itself(run: Run, place: Path) -> None:
 
 def test_points_lost_are_a_problem(run: Run) -> None:
     from myoflow.predictions import Predictions
+    from myoflow.tasks.classify import Classify
 
     labels = np.arange(12) % 2
     scores = np.eye(2, dtype=np.float32)[labels]
@@ -98,7 +99,7 @@ def test_points_lost_are_a_problem(run: Run) -> None:
         "start_s": np.arange(12.0),
     }
     one, other = (Predictions(s, **columns) for s in (scores, wrong))
-    found = compare(one, other, ("onnx-int8",), ("accuracy",))
+    found = compare(Classify(), one, other, ("onnx-int8",), ("accuracy",), (one.scores, other.scores))
     change = found.metrics["accuracy"]
     assert isinstance(change, Change) and change.difference == pytest.approx(-1 / 12)
     assert found.decisions == 1 and found.largest == 1 and found.mean == pytest.approx(2 / 24)

@@ -26,8 +26,9 @@ def verify(
     from myoflow.run import load_run
     from myoflow.verify import verify as prove
 
-    found = prove(load_run(run), backend, model, Bars())
-    tables.parity(found)
+    opened = load_run(run)
+    found = prove(opened, backend, model, Bars())
+    tables.parity(found, opened.recipe.train.task.measures)
     if found.problems:
         raise MyoflowError(f"{backend} is not within its tolerances: " + "; ".join(found.problems))
 

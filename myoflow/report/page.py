@@ -11,11 +11,13 @@ from markupsafe import Markup
 
 from myoflow.files import write_text
 from myoflow.report import figures, words
-from myoflow.report.summary import Example, PlanRow, RunSummary
+from myoflow.report.summary import PlanRow, RunSummary
+from myoflow.task import Measure
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "percent": words.percent,
-    "points": words.points,
+    "shown": words.shown,
+    "gap": words.gap,
     "p_value": words.p_value,
     "count": words.count,
     "short": words.short,
@@ -47,6 +49,7 @@ def render(summary: RunSummary) -> str:
         splits=_splits(summary),
         plan=_branches(summary.plan),
         **_results(summary.scores),
+        measures=_measures(summary),
         **_figures(summary),
     )
 
@@ -66,31 +69,24 @@ def _results(scores: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"scores": scores, "models": models, "brackets": words.interval_words(dict(scores))}
 
 
+def _measures(summary: RunSummary) -> dict[str, Measure]:
+    """How each metric of the scores is read."""
+    return {name: summary.measures.get(name, Measure()) for name in (summary.scores or {}).get("metrics", ())}
+
+
 def _figures(summary: RunSummary) -> dict[str, Any]:
-    """Every figure of the page, as markup that is safe because `figures` escapes what it writes."""
+    """The page's figures, as markup that is safe because `figures` escapes what it writes."""
     models = _results(summary.scores)["models"]
     scores = summary.scores or {}
     metric = next(iter(scores.get("metrics", ())), None)
     several = len(scores.get("subjects", ())) > 1
     return {
-        "confusions": [
-            (name, Markup(figures.confusion_figure(model["confusion"], scores["labels"], name)))
-            for name, model in models.items()
-        ],
-        "broad": len(scores.get("labels", ())) > figures.NARROW,
-        "subjects": Markup(figures.subjects_figure(models, metric)) if metric and several else None,
+        "subjects": Markup(figures.subjects_figure(models, metric, _measures(summary)[metric]))
+        if metric and several
+        else None,
+        "sections": [(section, [Markup(picture.svg) for picture in section.figures]) for section in summary.sections],
         "curves": Markup(figures.curves_figure(summary.curves)) if summary.curves else None,
-        "examples": [_example(example) for example in summary.examples],
-        "timeline": Markup(figures.timeline_figure(summary.timeline)) if summary.timeline else None,
     }
-
-
-def _example(example: Example) -> dict[str, Any]:
-    decisions = [
-        {"model": model, "label": label, "probability": probability, "right": label == example.truth}
-        for model, (label, probability) in example.decisions.items()
-    ]
-    return {"example": example, "figure": Markup(figures.example_figure(example)), "decisions": decisions}
 
 
 def _splits(summary: RunSummary) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from myoflow.errors import InputError
-from myoflow.report.figures import Run, decision_runs, styled, traces, truth_spans
-from myoflow.report.summary import RunSummary, Timeline
+from myoflow.report.figures import styled, traces
+from myoflow.report.gestures import Run, Timeline, decision_runs, truth_spans
 
 # Paul Tol's "light" scheme: made for fields with dark text in them, distinct for colour-blind readers.
 FIELDS = ("#77aadd", "#ee8866", "#eedd88", "#ffaabb", "#44bb99", "#bbcc33", "#99ddff", "#aaaa00")
@@ -20,21 +20,19 @@ CHANNELS = 8
 
 
 def draw_picture(
-    summary: RunSummary, path: str | Path, *, start_s: float | None = None, length_s: float = 12.0
+    timeline: Timeline, path: str | Path, main: str = "", *, start_s: float | None = None, length_s: float = 12.0
 ) -> Path:
     """Draw up to 8 channels over `length_s` seconds with the decoder's decisions and the truth below.
 
     The format follows the path's suffix (.png or .svg); 9.6 x 4.4 inches, readable at 900 px. `start_s` is the
-    stretch with the most changes of label unless given. Decisions are those of the main model, or of the first one.
+    stretch with the most changes of label unless given. Decisions are those of the model `main`, or of the first one.
 
     Raises:
-        InputError: the summary has no timeline, or its timeline no signal.
+        InputError: the timeline has no signal.
     """
-    timeline = summary.timeline
-    if timeline is None or timeline.signal is None or not timeline.rate_hz:
-        raise InputError("the picture needs a summary whose timeline has a signal and its rate")
+    if timeline.signal is None or not timeline.rate_hz:
+        raise InputError("the picture needs a timeline that has a signal and its rate")
     path = Path(path)
-    main = str((summary.scores or {}).get("main"))
     model = main if main in timeline.decisions else next(iter(timeline.decisions))
     start = _busiest(timeline, length_s) if start_s is None else start_s
     light = {"svg.fonttype": "path", "xtick.labelcolor": SOFT, "ytick.labelcolor": SOFT, "xtick.color": SOFT}

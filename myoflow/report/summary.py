@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import numpy.typing as npt
 from attrs import Factory, frozen
+
+from myoflow.task import Measure
 
 
 @frozen
@@ -82,52 +83,59 @@ class PlanRow:
 
 @frozen
 class Curve:
-    """One training: a value per epoch. `best_epoch` counts as `epoch` does; its weights were kept."""
+    """One training: a value per epoch. `best_epoch` counts as `epoch` does; its weights were kept.
+
+    `gauge` names the number that the task shows beside the loss, `measure` says how it is read.
+    """
 
     name: str
     epoch: tuple[int, ...]
     train_loss: tuple[float, ...]
     valid_loss: tuple[float, ...] | None = None
-    valid_accuracy: tuple[float, ...] | None = None
+    valid_gauge: tuple[float, ...] | None = None
     best_epoch: int | None = None
+    gauge: str = "accuracy"
+    measure: Measure = Factory(Measure)
 
 
-@frozen(eq=False)
-class Example:
-    """One test window `(channel, time)` with its true label and what each model decided: (label, probability)."""
+@frozen
+class Picture:
+    """A figure of a section: inline SVG from `report.figures`, and what stands above and below it.
 
-    signal: npt.NDArray[Any]
-    rate_hz: float
-    truth: str
-    decisions: Mapping[str, tuple[str, float | None]]
-    recording: str
-    start_s: float
-    channels: tuple[str, ...]
-    units: str = "V"
-
-
-@frozen(eq=False)
-class Timeline:
-    """Truth and decisions over one test recording.
-
-    `start_s`, `truth` and each of `decisions` run over windows; `truth` is -1 where nobody marked a label.
-    `spans` are the marked (start s, end s, label index); without them they are read off the windows.
-    `signal` `(channel, time)` starts at the recording's start; the README's picture needs it, the page does not.
+    `said` are lines of (series, text, right?) above it, such as what each model decided; `series` gives the title a
+    colour.
     """
 
-    recording: str
-    subject: str
-    labels: tuple[str, ...]
-    start_s: npt.NDArray[Any]
-    window_s: float
-    step_s: float
-    truth: npt.NDArray[Any]
-    decisions: Mapping[str, npt.NDArray[Any]]
-    spans: tuple[tuple[float, float, int], ...] | None = None
-    signal: npt.NDArray[Any] | None = None
-    rate_hz: float | None = None
-    channels: tuple[str, ...] = ()
-    units: str = "V"
+    svg: str
+    title: str = ""
+    caption: str = ""
+    series: int | None = None
+    said: tuple[tuple[int, str, bool | None], ...] = ()
+
+
+@frozen
+class Grid:
+    """A table of a section: column heads, and rows of texts whose first cell names the row."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+
+@frozen
+class Section:
+    """A part of the report that the task draws. `name` is its address in the page and its short name in the menu.
+
+    `layout` says how figures stand: each over the whole width, side by side, or as a grid of small ones.
+    """
+
+    name: str
+    title: str
+    text: str = ""
+    figures: tuple[Picture, ...] = ()
+    tables: tuple[Grid, ...] = ()
+    layout: Literal["wide", "pair", "cells"] = "wide"
+    note: str = ""
 
 
 @frozen
@@ -152,7 +160,8 @@ class RunFile:
 class RunSummary:
     """A run. `scores` is what `myoflow.scores.summarise` returns; `warnings` become banners at the top.
 
-    `parity` says by model what its backends changed, as `myoflow.parity.Parity.plain` gives it.
+    `measures` say how its metrics are read, `sections` are the task's own. `parity` says by model what its backends
+    changed, as `myoflow.parity.Parity.plain` gives it.
     """
 
     title: str
@@ -164,10 +173,10 @@ class RunSummary:
     data: tuple[DataRow, ...] = ()
     plan: tuple[PlanRow, ...] = ()
     scores: Mapping[str, Any] | None = None
+    measures: Mapping[str, Measure] = Factory(dict)
     parity: Mapping[str, Mapping[str, Any]] = Factory(dict)
     curves: tuple[Curve, ...] = ()
-    examples: tuple[Example, ...] = ()
-    timeline: Timeline | None = None
+    sections: tuple[Section, ...] = ()
     timing: tuple[Timing, ...] = ()
     environment: Mapping[str, str] = Factory(dict)
     files: tuple[RunFile, ...] = ()

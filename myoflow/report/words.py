@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from myoflow.report.summary import Protocol, RunSummary
+from myoflow.task import Measure
 
 DASH = "–"
 NONE = "—"
@@ -18,17 +19,28 @@ def percent(value: float | None, digits: int = 1) -> str:
     return NONE if value is None else f"{100 * value:.{digits}f}"
 
 
-def between(low: float | None, high: float | None) -> str:
-    """Interval of shares in percent: `88.1–93.9`."""
-    return NONE if low is None or high is None else f"{percent(low)}{DASH}{percent(high)}"
+def shown(value: float | None, measure: Measure, more: int = 0) -> str:
+    """A metric without its unit: `91.3`, with a real minus; `more` decimals than usual."""
+    return NONE if value is None else _signs(measure.number(value, more=more))
 
 
-def points(value: float | None) -> str:
-    """Signed percentage points: `+4.2`, with a real minus."""
+def between(low: float | None, high: float | None, measure: Measure) -> str:
+    """Interval of a metric: `88.1–93.9`, and with a minus in it `−0.2 to 0.4`."""
+    if low is None or high is None:
+        return NONE
+    return f"{shown(low, measure)}{DASH if low >= 0 else ' to '}{shown(high, measure)}"
+
+
+def gap(value: float | None, measure: Measure) -> str:
+    """A difference of metrics, signed: `+4.2`."""
     if value is None:
         return NONE
-    text = f"{100 * value:+.1f}"
-    return "0.0" if float(text) == 0 else text.replace("-", MINUS)
+    text = measure.number(value, signed=True)
+    return text.lstrip("+-") if float(text) == 0 else _signs(text)
+
+
+def _signs(text: str) -> str:
+    return text.replace("-", MINUS)
 
 
 def p_value(value: float | None) -> str:

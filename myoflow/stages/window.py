@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from myoflow.errors import PlanError
 from myoflow.spec import SIGNAL, WINDOWS, Spec
@@ -29,6 +29,8 @@ class Window(Stage):
     anchor: Literal["recording", "event"] = "recording"
     train_stride: Duration | None = None
     label_share: float = 1.0
+
+    cuts: ClassVar[bool] = True
 
     def plan(self, spec: Spec) -> Spec:
         spec.expect(SIGNAL)

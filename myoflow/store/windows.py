@@ -22,6 +22,7 @@ class Windows:
     """
 
     signals: tuple[Array, ...]
+    rate_hz: float
     ids: tuple[str, ...]
     subjects: tuple[str, ...]
     sessions: tuple[str, ...]
@@ -55,6 +56,20 @@ class Windows:
             return self.repetition.astype(np.str_)
         names = {"subject": self.subjects, "session": self.sessions, "subset": self.subsets}[by]
         return np.asarray(names, dtype=np.str_)[self.recording]
+
+    def places(self) -> dict[str, Array]:
+        """Where each window comes from, as `answers.Answers` knows it; `start_s` in s from its recording's start."""
+        return {
+            "subject": self.units("subject"),
+            "session": self.units("session"),
+            "repetition": self.repetition,
+            "recording": np.asarray(self.ids)[self.recording],
+            "start_s": self.start / self.rate_hz,
+        }
+
+    def steps(self, size: int) -> int:
+        """How many batches of `size` windows there are."""
+        return -(-len(self) // size)
 
     def batches(self, size: int) -> Iterator[tuple[Array, Array]]:
         """All windows in order, `(x, label)` in batches."""

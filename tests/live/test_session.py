@@ -27,7 +27,7 @@ from myoflow.live.source import Connection, Context, Ended, Lost, Source
 from myoflow.models import pipelines, plan_recipe
 from myoflow.network import build
 from myoflow.pipeline import Pipeline, compile_steps
-from myoflow.prepare import find_window
+from myoflow.prepare import find_cut
 from myoflow.recipe import load
 from myoflow.run import Run
 from myoflow.spec import Spec
@@ -54,7 +54,7 @@ def random_parameters(pipeline: Pipeline, spec: Spec) -> Parameters:
     rng = np.random.default_rng(0)
     x = noise(spec, 20 * int(spec.rate_hz))
     states = {}
-    window = find_window(plan)
+    window = find_cut(plan)
     for step in plan.steps:
         if not step.stage.fits:
             continue
@@ -97,7 +97,7 @@ def test_every_shipped_recipe_streams_as_it_runs_offline(name: str, model: str) 
     plan = pipeline.plan(spec)
     x = noise(spec, int(25 * spec.rate_hz))
     offline = compile_steps(plan, pipeline.parameters).whole(x)
-    stop = find_window(plan) + 1
+    stop = find_cut(plan) + 1
     signal = Pipeline(pipeline.stages[: stop - 1], parameters=pipeline.parameters)
     for seed in range(2):
         live = list(mf.stream(pipeline, cut(x, sizes_of(seed, spec.rate_hz)), spec=spec))

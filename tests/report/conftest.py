@@ -5,19 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from myoflow.predictions import Predictions
+from myoflow.report.gestures import Example, Timeline, sections
 from myoflow.report.summary import (
     Curve,
     DataRow,
     DatasetCard,
-    Example,
     PlanRow,
     Protocol,
     RunFile,
     RunSummary,
-    Timeline,
     Timing,
 )
-from myoflow.scores import Predictions, summarise
+from myoflow.scores import summarise
+from myoflow.tasks.classify import Classify
 
 LABELS = ("rest", "fist", "wrist flexion", "wrist extension", "radial deviation", "ulnar deviation")
 CHANNELS = tuple(f"E{i}" for i in range(1, 9))
@@ -95,6 +96,17 @@ def make_plan() -> tuple[PlanRow, ...]:
     )  # fmt: skip
 
 
+def make_examples() -> list[Example]:
+    examples = []
+    for i, (truth, one, two) in enumerate([(1, 1, 1), (2, 2, 3), (3, 3, 3), (4, 5, 4), (5, 5, 5), (0, 0, 1)]):
+        decisions = {"tinymyo": (LABELS[one], 0.93 - 0.07 * i), "lda": (LABELS[two], None)}
+        examples.append(
+            Example(emg(truth, 200, 40 + i), 200.0, LABELS[truth], decisions, f"sub-3{i + 1}/ses-01/run-1", 3.25 + i,
+                    CHANNELS)
+        )  # fmt: skip
+    return examples
+
+
 def make_summary() -> RunSummary:
     models = {"tinymyo": [make_predictions(2.6, s) for s in (0, 1, 2)], "lda": [make_predictions(1.9, 9)]}
     epochs = tuple(range(1, 41))
@@ -104,18 +116,12 @@ def make_summary() -> RunSummary:
             epoch=epochs,
             train_loss=tuple(0.45 + 1.3 * np.exp(-e / 8) + 0.01 * np.sin(e * (s + 2)) for e in epochs),
             valid_loss=tuple(0.62 + 1.1 * np.exp(-e / 7) + 0.02 * np.cos(e * (s + 3)) for e in epochs),
-            valid_accuracy=tuple(0.9 - 0.6 * np.exp(-e / 7) + 0.01 * np.cos(e * (s + 3)) for e in epochs),
+            valid_gauge=tuple(0.9 - 0.6 * np.exp(-e / 7) + 0.01 * np.cos(e * (s + 3)) for e in epochs),
             best_epoch=30 + s,
         )
         for s in (0, 1, 2)
     ]
-    examples = []
-    for i, (truth, one, two) in enumerate([(1, 1, 1), (2, 2, 3), (3, 3, 3), (4, 5, 4), (5, 5, 5), (0, 0, 1)]):
-        decisions = {"tinymyo": (LABELS[one], 0.93 - 0.07 * i), "lda": (LABELS[two], None)}
-        examples.append(
-            Example(emg(truth, 200, 40 + i), 200.0, LABELS[truth], decisions, f"sub-3{i + 1}/ses-01/run-1", 3.25 + i,
-                    CHANNELS)
-        )  # fmt: skip
+    scores = summarise(models, main="tinymyo")
     return RunSummary(
         title="Hand gestures from a Myo armband",
         recipe="gestures_uci",
@@ -150,10 +156,10 @@ def make_summary() -> RunSummary:
             for split, units in (("train", tuple(f"{i:02d}" for i in range(1, 25))), ("test", SUBJECTS))
         ),
         plan=make_plan(),
-        scores=summarise(models, main="tinymyo"),
+        scores=scores,
+        measures=Classify.measures,
         curves=tuple(curves),
-        examples=tuple(examples),
-        timeline=make_timeline(),
+        sections=tuple(sections(scores, make_timeline(), make_examples())),
         timing=(Timing("prepare", 3.2), Timing("train tinymyo", 95.4, "40 epochs on 2 cores"),
                 Timing("predict", 0.0042, "per window, torch, one thread")),
         environment={"myoflow": "0.1.0", "python": "3.11.9", "torch": "2.9.1", "cpu": "2 × x86-64"},
@@ -165,3 +171,13 @@ def make_summary() -> RunSummary:
 @pytest.fixture(scope="session")
 def summary() -> RunSummary:
     return make_summary()
+
+
+@pytest.fixture(scope="session")
+def line() -> Timeline:
+    return make_timeline()
+
+
+@pytest.fixture(scope="session")
+def examples() -> list[Example]:
+    return make_examples()

@@ -4,8 +4,8 @@ import attrs
 import numpy as np
 import pytest
 
-from myoflow.report.figures import confusion_figure, decision_runs, truth_spans
-from myoflow.report.summary import RunSummary, Timeline
+from myoflow.report.gestures import Timeline, confusion_figure, decision_runs, truth_spans
+from myoflow.report.summary import RunSummary
 
 
 def timeline(truth: list[int], decided: list[int], start: list[float] | None = None) -> Timeline:

@@ -12,6 +12,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
+from myoflow.report.gestures import Example, Timeline, example_figure, sections
 from myoflow.report.page import render, write
 from myoflow.report.summary import DatasetCard, Protocol, RunSummary
 
@@ -122,7 +123,7 @@ def test_the_least_summary_renders() -> None:
 
 
 @pytest.mark.parametrize(
-    "part", ["protocol", "dataset", "data", "plan", "scores", "curves", "examples", "timeline", "timing", "files"]
+    "part", ["protocol", "dataset", "data", "plan", "scores", "curves", "sections", "timing", "files"]
 )
 def test_each_part_renders_alone(summary: RunSummary, part: str) -> None:
     text = render(attrs.evolve(RunSummary(title="One", recipe="r"), **{part: getattr(summary, part)}))
@@ -131,8 +132,10 @@ def test_each_part_renders_alone(summary: RunSummary, part: str) -> None:
     assert ">None<" not in text
 
 
-def test_names_are_escaped_and_dollars_are_not_formulas(summary: RunSummary) -> None:
-    assert summary.scores is not None and summary.timeline is not None
+def test_names_are_escaped_and_dollars_are_not_formulas(
+    summary: RunSummary, line: Timeline, examples: list[Example]
+) -> None:
+    assert summary.scores is not None
     rename = {old: f"{NASTY} {i}" for i, old in enumerate(summary.scores["labels"])}
     models = {f"{NASTY} {name}": model for name, model in summary.scores["models"].items()}
     scores = {
@@ -149,8 +152,13 @@ def test_names_are_escaped_and_dollars_are_not_formulas(summary: RunSummary) -> 
         warnings=(NASTY,),
         scores=scores,
         dataset=DatasetCard(title=NASTY, citation=NASTY, home="javascript:alert(1)"),
-        timeline=attrs.evolve(summary.timeline, labels=tuple(rename.values()), recording=NASTY),
-        examples=tuple(attrs.evolve(e, truth=NASTY, recording=NASTY, channels=(NASTY,) * 8) for e in summary.examples),
+        sections=tuple(
+            sections(
+                scores,
+                attrs.evolve(line, labels=tuple(rename.values()), recording=NASTY),
+                [attrs.evolve(e, truth=NASTY, recording=NASTY, channels=(NASTY,) * 8) for e in examples],
+            )
+        ),
         environment={NASTY: NASTY},
     )
     text = render(nasty)
@@ -180,10 +188,10 @@ def test_another_process_gives_the_same_page(page: str) -> None:
     assert out == page
 
 
-def test_dense_signals_become_pixels_and_stay_small(summary: RunSummary) -> None:
+def test_dense_signals_become_pixels_and_stay_small(examples: list[Example]) -> None:
     dense = np.random.default_rng(0).normal(size=(16, 4000))
-    example = attrs.evolve(summary.examples[0], signal=dense, rate_hz=2000.0, channels=())
-    text = render(RunSummary(title="Dense", recipe="r", examples=(example,)))
+    example = attrs.evolve(examples[0], signal=dense, rate_hz=2000.0, channels=())
+    text = example_figure(example)
     assert "data:image/png;base64," in text
     assert len(text) < 400_000
 
@@ -199,12 +207,12 @@ def test_banners_warn_of_leaks_and_simulation() -> None:
 
 
 @pytest.mark.filterwarnings("error")
-def test_broken_signals_still_draw(summary: RunSummary) -> None:
+def test_broken_signals_still_draw(examples: list[Example]) -> None:
     flat, holes = np.zeros((2, 50)), np.full((2, 50), np.nan)
     holes[0, :10] = 1.0
     for signal in (flat, holes):
-        example = attrs.evolve(summary.examples[0], signal=signal, channels=("a", "b"))
-        assert "<svg" in render(RunSummary(title="T", recipe="r", examples=(example,)))
+        example = attrs.evolve(examples[0], signal=signal, channels=("a", "b"))
+        assert "<svg" in example_figure(example)
 
 
 def test_write_leaves_one_whole_file(tmp_path: Path, summary: RunSummary, page: str) -> None:

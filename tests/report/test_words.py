@@ -4,6 +4,7 @@ import pytest
 
 from myoflow.report import words
 from myoflow.report.summary import Protocol
+from myoflow.task import Measure
 
 
 @pytest.mark.parametrize(
@@ -25,8 +26,8 @@ def test_seconds(value: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("value", "text"), [(0.0417, "+4.2"), (-0.0417, "−4.2"), (0.0, "0.0"), (-0.0004, "0.0"), (None, "—")]
 )
-def test_points(value: float | None, text: str) -> None:
-    assert words.points(value) == text
+def test_a_difference_is_signed(value: float | None, text: str) -> None:
+    assert words.gap(value, Measure()) == text
 
 
 def test_counts_and_sizes() -> None:

@@ -1,0 +1,42 @@
+"""Batch: what a network takes and what it should give, each an array or named arrays; counted, cut, moved as one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+    from myoflow.task import Batch, Part
+
+
+def each(function: Callable[[Any], Any], part: Any) -> Any:
+    """A function of every array (or tensor) of a part, which keeps its names."""
+    return {name: function(value) for name, value in part.items()} if isinstance(part, Mapping) else function(part)
+
+
+def count(part: Part) -> int:
+    """Examples in a part of a batch."""
+    return len(next(iter(part.values())) if isinstance(part, Mapping) else part)
+
+
+def share(batch: Batch, rank: int, ranks: int) -> Batch:
+    """What one of several processes takes of a batch."""
+    x, y = (each(lambda values: values[rank::ranks], part) for part in batch)
+    return x, y
+
+
+def tensors(part: Part, device: torch.device) -> Any:
+    """A part on a device: numbers as float32, whole numbers as int64, truths as they are."""
+    import torch
+
+    kinds = {"f": np.float32, "i": np.int64, "u": np.int64, "b": np.bool_}
+    return each(lambda v: torch.from_numpy(np.ascontiguousarray(v, kinds[v.dtype.kind])).to(device), part)
+
+
+def signal_changed(part: Part, function: Callable[[Any], Any]) -> Any:
+    """A part whose signal went through a function: the array itself, or the one named `emg`."""
+    return {**part, "emg": function(part["emg"])} if isinstance(part, Mapping) else function(part)

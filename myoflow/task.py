@@ -1,0 +1,197 @@
+"""Task: the contract of what a pipeline learns, from examples to report, and the registry tasks stand in.
+
+Everything that depends on what is learned belongs to the task; data, folds, seeds, resuming, caching, timing and
+weights belong to `experiment.py` and know nothing of labels. A task is one file in `myoflow/tasks/`; `classify.py` is
+the model of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+
+from attrs import Factory, frozen
+
+from myoflow.registry import Registry
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import torch
+
+    from myoflow.fit import Fitted
+    from myoflow.pipeline import Plan, Step
+    from myoflow.prepare import Signal
+    from myoflow.report.summary import Section
+    from myoflow.split import Fold
+
+    Array = npt.NDArray[Any]
+    Part = Array | Mapping[str, Array]  # first axis: examples of the batch
+    Batch = tuple[Part, Part]  # what a network takes, and what it should give
+    Output = torch.Tensor | dict[str, torch.Tensor]  # of a network; by head where it has several
+
+PARTS = ("train", "valid", "test")
+
+
+@frozen
+class Measure:
+    """How a metric is read: its unit (`%`: a share of 1, shown times 100), decimals, and which way is better."""
+
+    unit: str = "%"
+    better: Literal["higher", "lower"] = "higher"
+    digits: int = 1
+
+    @property
+    def scale(self) -> float:
+        """What a value is multiplied by when it is shown."""
+        return 100.0 if self.unit == "%" else 1.0
+
+    @property
+    def points(self) -> str:
+        """What a difference of two values is counted in: `points` of percent, or the unit itself."""
+        return "points" if self.unit == "%" else self.unit
+
+    def worse(self, difference: float, reference: float) -> float:
+        """How much worse a change is, in points: of percent, or of a hundredth of the reference value."""
+        gone = -difference if self.better == "higher" else difference
+        return 100 * gone if self.unit == "%" else 100 * gone / (abs(reference) or 1.0)
+
+    def text(self, value: float | None) -> str:
+        """`91.3 %`, `8.77 deg`; a dash for no value."""
+        return "—" if value is None else f"{self.number(value)} {self.unit}".rstrip()
+
+    def number(self, value: float | None, signed: bool = False, more: int = 0) -> str:
+        """A value without its unit, with `more` decimals than usual."""
+        if value is None:
+            return "—"
+        return f"{self.scale * value:{'+' if signed else ''}.{self.digits + more}f}"
+
+
+class Examples(Protocol):
+    """What a network is trained on and asked about. `store.windows.Windows` is one kind, utterances another.
+
+    `ids` names recordings, `recording` gives each example's index in it. Rows are ordered by recording, then time.
+    """
+
+    @property
+    def ids(self) -> tuple[str, ...]: ...
+
+    @property
+    def recording(self) -> npt.NDArray[np.integer[Any]]: ...
+
+    def __len__(self) -> int: ...
+
+    def select(self, keep: Array) -> Self:
+        """The rows where `keep` is True, or those it lists."""
+        ...
+
+    def units(self, by: str) -> npt.NDArray[np.str_]:
+        """Each row's subject, session, subset or repetition, as text."""
+        ...
+
+    def take(self, rows: Array) -> Any:
+        """The input of the given rows, in that order: a `Part`, where first axis is the row."""
+        ...
+
+    def steps(self, size: int) -> int:
+        """How many batches `batches` and `shuffled` give."""
+        ...
+
+    def batches(self, size: int) -> Iterator[Batch]:
+        """Everything in order. `size` counts rows, or whatever the kind of examples calls a batch's size."""
+        ...
+
+    def shuffled(self, size: int, rng: np.random.Generator) -> Iterator[Batch]:
+        """Everything once in random order, which depends on `rng` alone."""
+        ...
+
+
+@frozen(eq=False)
+class View:
+    """What a task draws its sections of the report from: a run that is over.
+
+    `models` gives each model's answers, one a seed with folds put together. `shown` is a test recording of fold 1 as
+    the cutting stage got it, and `live` every model's output over the whole of it, on the grid that a live stream has;
+    both are missing where a recording also holds training data, or the task shows none.
+    """
+
+    folder: Path
+    plans: Mapping[str, Plan]
+    main: str
+    models: Mapping[str, Sequence[Any]]
+    metrics: Mapping[str, Any]
+    shown: Signal | None = None
+    live: Mapping[str, Array] = Factory(dict)
+
+
+class Task:
+    """Base of all tasks. Subclasses are `@task("name") @frozen` classes; their fields are keys of `train:` in YAML.
+
+    `measures` are the metrics that `evaluate:` may name, `defaults` those without it. `curve` is the number that the
+    learning curve shows beside the loss, None for none; `measures` says how it is read where it is there. `streams`
+    says which other streams of a recording the examples need. `lives`: the report shows a whole recording, live.
+    Heavy imports (numpy, torch) belong inside the methods.
+    """
+
+    name: ClassVar[str]
+    measures: ClassVar[Mapping[str, Measure]] = {}
+    defaults: ClassVar[tuple[str, ...]] = ()
+    curve: ClassVar[str | None] = None
+    lives: ClassVar[bool] = True
+
+    def check(self, plan: Plan) -> None:
+        """Raise PlanError when a pipeline does not end in what this task needs."""
+
+    def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Any]:
+        """Training, validation and test `Examples` of a fold: whatever of `prepared` belongs to the units of each part.
+
+        `step` is the cutting stage as planned, `prepared` its input; `fold` names units, `by` says of what.
+        """
+        raise TypeError(f"{type(self).__name__} does not define examples")
+
+    def counts(self, examples: Any, plan: Plan) -> dict[str, int]:
+        """Examples per label, for the report's table of data; empty where there are no labels."""
+        return {}
+
+    def network(self, module: torch.nn.Module) -> torch.nn.Module:
+        """What is trained, around the pipeline's own `module`, whose parameters alone are learned and kept."""
+        return module
+
+    def loss(self, output: Any, target: Any) -> torch.Tensor:
+        """Mean loss over the examples of a batch: a scalar with gradient."""
+        raise TypeError(f"{type(self).__name__} does not define loss")
+
+    def gauge(self, output: Any, target: Any) -> torch.Tensor:
+        """The `curve` number of a batch, summed over its examples: a scalar."""
+        raise TypeError(f"{type(self).__name__} does not define gauge")
+
+    def predict(self, model: Fitted, examples: Any) -> Any:
+        """`Answers` of a fitted model to all examples."""
+        return self.answers(model.outputs(examples), examples, model.plan)
+
+    def answers(self, found: Array, examples: Any, plan: Plan) -> Any:
+        """`myoflow.answers.Answers` from a pipeline's outputs for `examples`."""
+        raise TypeError(f"{type(self).__name__} does not define answers")
+
+    def load(self, path: Path) -> Any:
+        """`Answers` that were saved. Raises InputError."""
+        raise TypeError(f"{type(self).__name__} does not define load")
+
+    def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
+        """The scores for metrics.json: plain values, as `myoflow.scores.summarise` lays them out.
+
+        `models` gives each model's answers, one a seed.
+        """
+        raise TypeError(f"{type(self).__name__} does not define summarise")
+
+    def sections(self, view: View) -> list[Section]:
+        """The parts of the report that only this task can draw, in order."""
+        return []
+
+    def picture(self, view: View, path: Path) -> None:
+        """Draw the run's picture at `path`, where there is one to draw."""
+
+
+TASKS: Registry[Task] = Registry("task", "myoflow.tasks")
+task = TASKS.add

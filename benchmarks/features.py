@@ -1,13 +1,13 @@
 """Five time-domain features of 10 minutes of 16 channels at 2 kHz: myoflow against plain numpy and LibEMG.
 
-    python benchmarks/features.py [--minutes 10] [--repeats 5]
+    python benchmarks/features.py [--minutes 10] [--repeats 5] [--libemg PYTHON]
 
 MAV, RMS, WL, ZC and SSC of windows of 200 ms every 50 ms. CPU time (user + system) of one thread; the contenders
 take turns, `repeats` times, and the least of each counts. All get the same float32 windows, cut beforehand; numpy
 goes through them in pieces that fit the cache, which is the fastest for it. The last row adds what comes before:
 windows cut from the stream and their features, in chunks of 8192 samples. LibEMG counts two equal samples in a row
-as a turning point, we do not: its SSC differs by a few counts. Peers that are not installed are listed as such:
-`pip install 'myoflow[bench]'`.
+as a turning point, we do not: its SSC differs by a few counts. LibEMG needs an older numpy and so an environment of
+its own, whose interpreter `--libemg` names (see libemg_peer.py); without it its row says so.
 """
 
 # ruff: noqa: E402 - the number of threads must be set before numpy is imported
@@ -20,8 +20,6 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import argparse
-import contextlib
-import io
 import sys
 import time
 from collections.abc import Callable
@@ -30,6 +28,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from libemg_peer import Peer
 
 from myoflow.pipeline import Pipeline
 from myoflow.spec import Spec
@@ -72,18 +72,6 @@ def plain_numpy(windows: np.ndarray) -> np.ndarray:
     return out.reshape(len(windows), -1)
 
 
-def libemg_features() -> Callable[[np.ndarray], np.ndarray]:
-    with contextlib.redirect_stdout(io.StringIO()):
-        from libemg.feature_extractor import FeatureExtractor
-    names = ["MAV", "RMS", "WL", "ZC", "SSC"]
-
-    def run(windows: np.ndarray) -> np.ndarray:
-        found = FeatureExtractor().extract_features(names, windows)
-        return np.stack([found[name] for name in names], axis=2).reshape(len(windows), -1)
-
-    return run
-
-
 def cpu(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> float:
     start = time.process_time()
     function(x)
@@ -94,22 +82,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the recording")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--libemg", metavar="PYTHON", help="interpreter of an environment with LibEMG")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     x = rng.standard_normal((CHANNELS, int(arguments.minutes * 60 * RATE)), np.float32) * np.float32(1e-4)
     windows = WINDOW.kernel(SPEC).feed(x)
     contenders = {"myoflow": (ours, windows), "plain numpy": (plain_numpy, windows)}
     absent = []
-    try:
-        contenders["LibEMG"] = (libemg_features(), windows)
-    except ImportError:
-        absent.append("LibEMG")
+    peer = Peer(arguments.libemg, "features", windows) if arguments.libemg else None
+    if peer is None:
+        absent.append("LibEMG (--libemg PYTHON)")
     contenders["myoflow, cutting included"] = (streamed, x)
 
     best = dict.fromkeys(contenders, np.inf)
     for _ in range(arguments.repeats):
         for name, (run, data) in contenders.items():
             best[name] = min(best[name], cpu(run, data))
+        if peer is not None:
+            best["LibEMG"] = min(best.get("LibEMG", np.inf), peer.cpu())
     print(f"{len(windows)} windows of {windows.shape[2]} samples x {CHANNELS} channels, 5 features, 1 thread\n")
     print(f"| {'':26} | CPU s | thousand windows/s | myoflow is |\n|{'-' * 28}|---|---|---|")
     for name, seconds in best.items():
@@ -117,8 +107,11 @@ def main() -> None:
     for name in absent:
         print(f"| {name:26} | not installed | | |")
     expected = ours(windows)
-    for name, (run, data) in contenders.items():
-        gap = np.abs(run(data) - expected) / np.maximum(np.abs(expected), 1e-12)
+    answers = {name: run(data) for name, (run, data) in contenders.items()}
+    if peer is not None:
+        answers["LibEMG"] = peer.answer()
+    for name, answer in answers.items():
+        gap = np.abs(answer - expected) / np.maximum(np.abs(expected), 1e-12)
         print(f"largest relative difference of {name}: {gap.max():.1e}")
 
 

@@ -1,6 +1,6 @@
 """Causal band-pass and notch over an hour of 16 channels at 2 kHz: myoflow against scipy, MNE and LibEMG.
 
-    python benchmarks/filters.py [--minutes 60] [--repeats 3]
+    python benchmarks/filters.py [--minutes 60] [--repeats 3] [--libemg PYTHON]
 
 CPU time (user + system) of one thread; the contenders take turns, `repeats` times, and the least of each counts.
 All filter the same samples with a Butterworth band-pass 20-450 Hz (order 4) and a notch at 50 Hz (q 30). myoflow
@@ -8,7 +8,8 @@ runs a pipeline of two stages as a stream, in chunks of 8192 samples, float32 wi
 five sections as one cascade in float64, over the whole array and, to spare it the cost of fresh memory, in the
 same chunks. MNE and LibEMG are zero-phase (two passes) as they come; MNE can also filter forward only.
 The peak memory is that of a process of its own, which makes its signal chunk by chunk. Peers that are not
-installed are listed as such: `pip install 'myoflow[bench]'`.
+there are listed as such: MNE comes with `pip install 'myoflow[bench]'`, LibEMG needs an older numpy and so an
+environment of its own, whose interpreter `--libemg` names (see libemg_peer.py).
 """
 
 # ruff: noqa: E402 - the number of threads must be set before numpy is imported
@@ -21,8 +22,6 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 
 import argparse
-import contextlib
-import io
 import resource
 import subprocess
 import sys
@@ -33,6 +32,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from libemg_peer import Peer
 
 from myoflow.pipeline import Pipeline, Stream
 from myoflow.spec import Spec
@@ -113,16 +114,6 @@ def mne_contenders() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
     return {"MNE IIR (zero-phase, its default)": run("zero"), "MNE IIR (forward)": run("forward")}
 
 
-def libemg_contenders() -> dict[str, Callable[[np.ndarray], np.ndarray]]:
-    with contextlib.redirect_stdout(io.StringIO()):
-        from libemg.filtering import Filter
-    installed = Filter(RATE)
-    installed.install_filters({"name": "bandpass", "cutoff": [LOW, HIGH], "order": ORDER})
-    installed.install_filters({"name": "notch", "cutoff": MAINS, "bandwidth": MAINS / Q})
-    # LibEMG wants (time, channel); turning the array round is not charged to it.
-    return {"LibEMG Filter (zero-phase)": lambda turned: installed.filter(turned)}
-
-
 def cpu(function: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> float:
     start = time.process_time()
     function(x)
@@ -155,6 +146,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the recording")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--libemg", metavar="PYTHON", help="interpreter of an environment with LibEMG")
     parser.add_argument("--stream-only", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.stream_only is not None:
@@ -170,9 +162,8 @@ def main() -> None:
         contenders |= {name: (run, wide) for name, run in mne_contenders().items()}
     except ImportError:
         absent.append("MNE")
-    try:
-        contenders |= {name: (run, np.asarray(wide.T, order="C")) for name, run in libemg_contenders().items()}
-    except ImportError:
+    peer = Peer(arguments.libemg, "filtered", x) if arguments.libemg else None
+    if peer is None:
         absent.append("LibEMG")
 
     head = x[:, : 10 * CHUNK]
@@ -182,6 +173,9 @@ def main() -> None:
     for _ in range(arguments.repeats):
         for name, (run, data) in contenders.items():
             best[name] = min(best[name], cpu(run, data))
+        if peer is not None:
+            name = "LibEMG Filter (zero-phase)"
+            best[name] = min(best.get(name, np.inf), peer.cpu())
 
     total = samples * CHANNELS / 1e6
     print(f"{arguments.minutes:g} min x {CHANNELS} channels at {RATE:g} Hz, {total:.1f} million samples, 1 thread\n")

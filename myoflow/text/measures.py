@@ -46,17 +46,14 @@ def aligned(truth: str, text: str) -> list[tuple[Kind, str, str]]:
         raise InputError("word error rates need the package jiwer: pip install 'myoflow[speech]'") from error
     true, found = truth.split(), text.split()
     if not true or not found:
-        return [*(_only("delete", word, "") for word in true), *(_only("insert", "", word) for word in found)]
+        return [*(("delete", word, "") for word in true), *(("insert", "", word) for word in found)]
     out: list[tuple[Kind, str, str]] = []
     for part in jiwer.process_words(" ".join(true), " ".join(found)).alignments[0]:
         a = true[part.ref_start_idx : part.ref_end_idx] or [""] * (part.hyp_end_idx - part.hyp_start_idx)
         b = found[part.hyp_start_idx : part.hyp_end_idx] or [""] * len(a)
-        out += [(part.type, x, y) for x, y in zip(a, b, strict=True)]
+        kind: Kind = part.type  # type: ignore[assignment]  # one of the four
+        out += [(kind, x, y) for x, y in zip(a, b, strict=True)]
     return out
-
-
-def _only(kind: Kind, true: str, found: str) -> tuple[Kind, str, str]:
-    return kind, true, found
 
 
 def errors(truth: str, text: str) -> Errors:

@@ -9,12 +9,35 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
-from attrs.validators import ge, optional
+from attrs.validators import ge, gt, optional
 
 from myoflow import library
 from myoflow.build import load_one
 from myoflow.errors import did_you_mean
 from myoflow.typed import frozen
+
+
+@frozen
+class Chip:
+    """A microcontroller's cluster for the mcu engine: memories in KiB, what runtime and code keep of them, bytes a
+    cycle between L2 and L1 (`dma_bytes`) and from L3 (`l3_bytes`), two operating points, and the power at the fast one.
+
+    `power_mw` is one published figure; the model scales it by frequency and by the square of the voltage.
+    """
+
+    cores: int = attrs.field(default=8, validator=ge(1))
+    l1_kib: int = attrs.field(default=128, validator=ge(1))
+    l1_kept_kib: int = attrs.field(default=0, validator=ge(0))
+    l2_kib: int = attrs.field(default=1536, validator=ge(1))
+    l2_kept_kib: int = attrs.field(default=0, validator=ge(0))
+    l3_kib: int = attrs.field(default=8192, validator=ge(0))
+    dma_bytes: float = attrs.field(default=8.0, validator=gt(0))
+    l3_bytes: float = attrs.field(default=1.0, validator=gt(0))
+    fast_mhz: float = attrs.field(default=370.0, validator=gt(0))
+    fast_volt: float = attrs.field(default=0.8, validator=gt(0))
+    slow_mhz: float = attrs.field(default=240.0, validator=gt(0))
+    slow_volt: float = attrs.field(default=0.65, validator=gt(0))
+    power_mw: float = attrs.field(default=57.18, validator=gt(0))
 
 
 @frozen
@@ -24,6 +47,7 @@ class Backend:
     `precision` is what inference computes in; training has its own (`train.precision`). `threads` is how many cores it
     uses; left out, one for a few windows at a time and all for many. `compile` has torch compile the network.
     `float_layers` are patterns (`*classifier*`) of matrix products that an int8 backend leaves in float.
+    `chip` is the microcontroller of the mcu engine, `lane` what stands in for it here (`auto`: the host's compiler).
     Against torch in float32, the largest difference of an output may be `tolerance` times the outputs' root mean
     square, and a metric may lose `metric_tolerance` percentage points (`myoflow verify`).
     """
@@ -37,6 +61,8 @@ class Backend:
     threads: int | None = attrs.field(default=None, validator=optional(ge(1)))
     compile: bool = False
     float_layers: tuple[str, ...] = ()
+    chip: Chip = attrs.field(factory=Chip)
+    lane: Literal["auto", "host", "rv32", "gvsoc", "sdk"] = "auto"
     tolerance: float = attrs.field(default=1e-4, validator=ge(0))
     metric_tolerance: float = attrs.field(default=0.1, validator=ge(0))
 

@@ -1,0 +1,211 @@
+/* Operators that look at one row (or a group of rows) at a time: normalisation, tables, sums, means. */
+#include "mf_micro.h"
+
+#define ALIGN(n) (((uint32_t)(n) + 7u) & ~7u)
+
+/* Rows in, rows out, in tiles of two buffers. Behind `parameters` bytes of the slot L1 holds the tiles. */
+typedef struct {
+    const void *layer;
+    int32_t rows, tile_rows, first, count; /* of all rows, those now in L1 */
+    uint32_t in, other, out;               /* bytes of a row; other: of a second input, or 0 */
+    const uint8_t *slot;
+    uint32_t parameters;
+    const uint8_t *x, *z; /* now in L1 */
+    uint8_t *y;
+} rows;
+
+static void fetch(const rows *p, int32_t number, uint8_t *l1, const uint8_t *x, const uint8_t *z)
+{
+    const int32_t first = number * p->tile_rows;
+    const int32_t count = p->rows - first < p->tile_rows ? p->rows - first : p->tile_rows;
+
+    mf_dma_in(l1, x + (uint32_t)first * p->in, (uint32_t)count * p->in, 1, 0);
+    if (p->other)
+        mf_dma_in(l1 + ALIGN((uint32_t)p->tile_rows * p->in), z + (uint32_t)first * p->other,
+                  (uint32_t)count * p->other, 1, 0);
+}
+
+static void each(rows *p, mf_job job, const uint8_t *x, const uint8_t *z, uint8_t *y)
+{
+    const int32_t tiles = (p->rows + p->tile_rows - 1) / p->tile_rows;
+    const uint32_t xs = ALIGN((uint32_t)p->tile_rows * p->in), zs = ALIGN((uint32_t)p->tile_rows * p->other);
+    const uint32_t half = xs + zs + ALIGN((uint32_t)p->tile_rows * p->out);
+    uint8_t *l1 = mf_l1 + ALIGN(p->parameters);
+
+    if (p->parameters)
+        mf_dma_in(mf_l1, p->slot, p->parameters, 1, 0);
+    fetch(p, 0, l1, x, z);
+    for (int32_t i = 0; i <= tiles; i++) {
+        mf_dma_wait();
+        if (i > 0)
+            mf_dma_out(y + (uint32_t)p->first * p->out, p->y, (uint32_t)p->count * p->out, 1, 0);
+        if (i == tiles)
+            break;
+        if (i + 1 < tiles)
+            fetch(p, i + 1, l1 + ((i + 1) & 1) * half, x, z);
+        p->first = i * p->tile_rows;
+        p->count = p->rows - p->first < p->tile_rows ? p->rows - p->first : p->tile_rows;
+        p->x = l1 + (i & 1) * half;
+        p->z = p->x + xs;
+        p->y = (uint8_t *)p->x + xs + zs;
+        mf_fork(job, p);
+    }
+    mf_dma_wait();
+}
+
+/* floor(sqrt(x)) for x below 2^62, a binary digit at a time. */
+static uint32_t root(uint64_t x)
+{
+    uint64_t bit = (uint64_t)1 << 60, found = 0;
+
+    for (; bit; bit >>= 2) {
+        if (x >= found + bit) {
+            x -= found + bit;
+            found = (found >> 1) + bit;
+        } else {
+            found >>= 1;
+        }
+    }
+    return (uint32_t)found;
+}
+
+static void normalise(void *argument, int core)
+{
+    const rows *p = argument;
+    const mf_norm *l = p->layer;
+    const int32_t *gain = (const int32_t *)(void *)mf_l1;
+    const int32_t *offset = (const int32_t *)(void *)(mf_l1 + ALIGN(4 * l->width));
+    const uint64_t floor = (uint64_t)(uint32_t)l->floor_high << 32 | (uint32_t)l->floor_low;
+
+    for (int32_t r = core; r < p->count; r += MF_CORES) {
+        const int16_t *x = (const int16_t *)(const void *)p->x + r * l->width;
+        int32_t sum = 0, lift = 0;
+        uint64_t power = 0;
+
+        for (int32_t i = 0; i < l->width; i++)
+            sum += x[i];
+        for (int32_t i = 0; i < l->width; i++) {
+            const int64_t away = l->width * x[i] - sum;
+            power += (uint64_t)(away * away);
+        }
+        power = power / (uint32_t)l->width + floor;
+        while (power < (uint64_t)1 << 60) {
+            power <<= 2;
+            lift++;
+        }
+        const int64_t over = (int64_t)(((uint64_t)1 << 61) / root(power)), half = (int64_t)1 << (48 - lift);
+        const int64_t rest = (int64_t)1 << (l->shift - 1), unit = (int64_t)1 << (l->shift - 16);
+        for (int32_t i = 0; i < l->width; i++) {
+            const int64_t n = ((l->width * x[i] - sum) * over + half) >> (49 - lift);
+            const int64_t fine = (n * gain[i] + offset[i] * unit + rest) >> l->shift;
+            if (l->wide)
+                ((int16_t *)(void *)p->y)[r * l->width + i] =
+                    (int16_t)(fine < -32768 ? -32768 : fine > 32767 ? 32767 : fine);
+            else
+                ((int8_t *)p->y)[r * l->width + i] = (int8_t)(fine < -128 ? -128 : fine > 127 ? 127 : fine);
+        }
+    }
+}
+
+void mf_run_norm(const mf_norm *layer, const uint8_t *slot, const int16_t *x, void *y)
+{
+    const uint32_t width = (uint32_t)layer->width;
+    rows p = {.layer = layer, .rows = layer->rows, .tile_rows = layer->tile_rows, .in = 2 * width,
+              .out = layer->wide ? 2 * width : width, .slot = slot, .parameters = 2 * ALIGN(4 * width)};
+
+    each(&p, normalise, (const uint8_t *)x, NULL, y);
+}
+
+static void look_up(void *argument, int core)
+{
+    const rows *p = argument;
+    const mf_table *l = p->layer;
+
+    for (int32_t r = core; r < p->count; r += MF_CORES)
+        for (int32_t i = r * l->width; i < (r + 1) * l->width; i++) {
+            const int32_t x = l->wide_in ? ((const int16_t *)(const void *)p->x)[i] : ((const int8_t *)p->x)[i];
+            const int32_t at = mf_clip(mf_requantise(x - l->offset, l->mult, l->shift) + l->zero, -128, 127) + 128;
+            if (l->wide_out)
+                ((int16_t *)(void *)p->y)[i] = ((const int16_t *)(void *)mf_l1)[at];
+            else
+                ((int8_t *)p->y)[i] = ((const int8_t *)mf_l1)[at];
+        }
+}
+
+void mf_run_table(const mf_table *layer, const uint8_t *slot, const void *x, void *y)
+{
+    const uint32_t width = (uint32_t)layer->width;
+    rows p = {.layer = layer, .rows = layer->rows, .tile_rows = layer->tile_rows,
+              .in = layer->wide_in ? 2 * width : width, .out = layer->wide_out ? 2 * width : width, .slot = slot,
+              .parameters = layer->wide_out ? 512 : 256};
+
+    each(&p, look_up, x, NULL, y);
+}
+
+static void average(void *argument, int core)
+{
+    const rows *p = argument;
+    const mf_mean *l = p->layer;
+    const int32_t all = l->group * l->width;
+
+    for (int32_t r = 0; r < p->count; r++)
+        for (int32_t n = core; n < l->width; n += MF_CORES) {
+            int32_t sum = -l->offset;
+            for (int32_t i = r * all + n; i < (r + 1) * all; i += l->width)
+                sum += l->wide ? ((const int16_t *)(const void *)p->x)[i] : ((const int8_t *)p->x)[i];
+            ((int8_t *)p->y)[r * l->width + n] = (int8_t)mf_clip(mf_requantise(sum, l->mult, l->shift), -128, 127);
+        }
+}
+
+void mf_run_mean(const mf_mean *layer, const void *x, int8_t *y)
+{
+    const uint32_t width = (uint32_t)layer->width, in = (uint32_t)layer->group * width;
+    rows p = {.layer = layer, .rows = layer->rows, .tile_rows = layer->tile_rows, .in = layer->wide ? 2 * in : in,
+              .out = width};
+
+    each(&p, average, x, NULL, (uint8_t *)y);
+}
+
+static void sum(void *argument, int core)
+{
+    const rows *p = argument;
+    const mf_add *l = p->layer;
+
+    for (int32_t r = core; r < p->count; r += MF_CORES) {
+        const int16_t *x = (const int16_t *)(const void *)p->x + r * l->width;
+        const int16_t *z = l->groups ? (const int16_t *)(void *)mf_l1 + (p->first + r) / (l->rows / l->groups) * l->width
+                                     : (const int16_t *)(const void *)p->z + r * l->width;
+        int16_t *y = (int16_t *)(void *)p->y + r * l->width;
+        for (int32_t i = 0; i < l->width; i++)
+            y[i] = (int16_t)mf_clip(x[i] + z[i], -32768, 32767);
+    }
+}
+
+void mf_run_add(const mf_add *layer, const int16_t *slot, const int16_t *x, const int16_t *other, int16_t *y)
+{
+    const uint32_t bytes = 2 * (uint32_t)layer->width;
+    rows p = {.layer = layer, .rows = layer->rows, .tile_rows = layer->tile_rows, .in = bytes, .out = bytes,
+              .other = layer->groups ? 0 : bytes, .slot = (const uint8_t *)slot,
+              .parameters = (uint32_t)layer->groups * bytes};
+
+    each(&p, sum, (const uint8_t *)x, (const uint8_t *)other, (uint8_t *)y);
+}
+
+void mf_run_pad(uint8_t *y, const uint8_t *x, int32_t rows, int32_t row_bytes, int32_t before, int32_t after, int32_t fill)
+{
+    const int32_t head = before * row_bytes, body = rows * row_bytes;
+
+    for (int32_t i = 0; i < head; i++)
+        y[i] = (uint8_t)fill;
+    for (int32_t i = 0; i < body; i++)
+        y[head + i] = x[i];
+    for (int32_t i = 0; i < after * row_bytes; i++)
+        y[head + body + i] = (uint8_t)fill;
+}
+
+void mf_run_transpose(int8_t *y, const int8_t *x, int32_t rows, int32_t width)
+{
+    for (int32_t r = 0; r < rows; r++)
+        for (int32_t i = 0; i < width; i++)
+            y[i * rows + r] = x[r * width + i];
+}

@@ -1,0 +1,218 @@
+"""Layers: a quantised network as integers only; what the NumPy reference computes and the C code is written from.
+
+A value's real number is `scale * (integer - zero)`. The integer arithmetic of each layer is specified in docs/gap9.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from attrs import frozen
+
+Ints = npt.NDArray[Any]
+BYTES = {"int8": 1, "int16": 2, "int32": 4}
+
+
+@frozen(eq=False)
+class Value:
+    """One matrix `(rows, width)` on the device; `scale` is a number, or one per feature."""
+
+    name: str
+    rows: int
+    width: int
+    dtype: Literal["int8", "int16", "int32"]
+    scale: float | npt.NDArray[np.float64]
+    zero: int = 0
+    transposed: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """As it lies in memory."""
+        return (self.width, self.rows) if self.transposed else (self.rows, self.width)
+
+    @property
+    def bytes(self) -> int:
+        """Size in memory."""
+        return self.rows * self.width * BYTES[self.dtype]
+
+    def real(self, integers: Ints) -> npt.NDArray[np.float64]:
+        """The real numbers `(..., rows, width)` of `integers` `(..., *shape)`."""
+        turned = integers.swapaxes(-1, -2) if self.transposed else integers
+        return (turned.astype(np.float64) - self.zero) * self.scale
+
+
+@frozen(eq=False)
+class Layer:
+    """Base: `inputs` are places of values, layer i gives value i; `op` is the captured operation it ends with."""
+
+    kind: ClassVar[str] = ""
+    name: str
+    inputs: tuple[int, ...]
+    out: Value
+    op: int
+
+    @property
+    def parameters(self) -> tuple[tuple[str, Ints], ...]:
+        """Tables that come from L3, in the order in which they lie there."""
+        return ()
+
+
+@frozen(eq=False)
+class Input(Layer):
+    """`q = clip(round(x / scale))`; on the device it comes so from the stage before."""
+
+    kind = "input"
+
+
+@frozen(eq=False)
+class Transpose(Layer):
+    kind = "transpose"
+
+
+@frozen(eq=False)
+class Pad(Layer):
+    """Rows of the value that means 0 before and after."""
+
+    kind = "pad"
+    before: int
+    after: int
+    fill: int
+
+
+@frozen(eq=False)
+class Linear(Layer):
+    """`acc = bias + W x`, then one of the epilogues:
+
+    - `int8`: requantised, `zero` added, clipped; through `table` where there is one;
+    - `rotary`: requantised to 16 bits, turned, shifted to int8;
+    - `int16`: requantised, added to the second input where there is one, saturated;
+    - `int32`: requantised.
+    """
+
+    kind = "linear"
+    weight: Ints  # int8 (width, taps)
+    bias: Ints  # int32 (width,)
+    mult: Ints  # int32 (width,)
+    shift: int
+    step: int
+    zero: int = 0
+    table: Ints | None = None  # int8 (256,)
+    turn: Ints | None = None  # int16 (period, width / 2, 2): cos, sin in Q14
+
+    @property
+    def epilogue(self) -> str:
+        """Which of the four."""
+        return "rotary" if self.turn is not None else self.out.dtype
+
+    @property
+    def parameters(self) -> tuple[tuple[str, Ints], ...]:
+        found = [("weight", self.weight), ("bias", self.bias), ("mult", self.mult)]
+        found += [("table", self.table)] if self.table is not None else []
+        return (*found, *((("turn", self.turn),) if self.turn is not None else ()))
+
+
+@frozen(eq=False)
+class AddRows(Layer):
+    """int16 plus a constant, saturated."""
+
+    kind = "add_rows"
+    constant: Ints  # int16 (period, width): row t adds constant[t // (rows / period)]
+
+    @property
+    def parameters(self) -> tuple[tuple[str, Ints], ...]:
+        return (("constant", self.constant),)
+
+
+@frozen(eq=False)
+class Add(Layer):
+    """Sum of two int16 matrices, saturated."""
+
+    kind = "add"
+
+
+@frozen(eq=False)
+class Norm(Layer):
+    """Layer normalisation of int16 rows, with sums that are exact."""
+
+    kind = "norm"
+    gain: Ints  # int32 (width,)
+    offset: Ints  # int32 (width,), in 1 / 65536 of the output's step
+    shift: int
+    floor: int  # eps in the integers' own unit
+
+    @property
+    def parameters(self) -> tuple[tuple[str, Ints], ...]:
+        return (("gain", self.gain), ("offset", self.offset))
+
+
+@frozen(eq=False)
+class Table(Layer):
+    """Requantised to an index, then looked up: pointwise functions, and int16 made int8."""
+
+    kind = "table"
+    mult: int
+    shift: int
+    offset: int  # the input's zero
+    zero: int
+    table: Ints  # int8 or int16 (256,)
+
+    @property
+    def parameters(self) -> tuple[tuple[str, Ints], ...]:
+        return (("table", self.table),)
+
+
+@frozen(eq=False)
+class Attention(Layer):
+    """Inputs: queries, keys (rows, heads * size) and values transposed (heads * size, keys)."""
+
+    kind = "attention"
+    heads: int
+    keys: int
+    sharpness: Ints  # uint32 (heads,): table steps per score, Q32
+    numerator: Ints  # uint64 (heads,): value scale / output scale, Q(shift)
+    shift: int
+    table: Ints  # uint8 (1024,)
+
+    @property
+    def parameters(self) -> tuple[tuple[str, Ints], ...]:
+        return (("numerator", self.numerator), ("sharpness", self.sharpness), ("table", self.table))
+
+
+@frozen(eq=False)
+class Mean(Layer):
+    """Sum of `group` rows, less `offset`, requantised."""
+
+    kind = "mean"
+    group: int
+    mult: int
+    shift: int
+    offset: int
+
+
+@frozen(eq=False)
+class Network:
+    """Layers in order; the first is the input, the last the output."""
+
+    layers: tuple[Layer, ...]
+    choices: tuple[str, ...] = ()
+
+    @property
+    def input(self) -> Value:
+        """What goes in."""
+        return self.layers[0].out
+
+    @property
+    def output(self) -> Value:
+        """What comes out."""
+        return self.layers[-1].out
+
+    def last_use(self) -> list[int]:
+        """For each value the last layer that reads it; the output is read after all."""
+        last = list(range(len(self.layers)))
+        for number, layer in enumerate(self.layers):
+            for place in layer.inputs:
+                last[place] = number
+        last[-1] = len(self.layers)
+        return last

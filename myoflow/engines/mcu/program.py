@@ -1,0 +1,163 @@
+"""Program: a compiled network fed with windows of real numbers, and everything that is known about it."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from attrs import frozen
+
+from myoflow.engines.mcu import emit, lanes, layers, plan, price, ranges, reference
+from myoflow.lower import programs
+from myoflow.network import trained
+
+if TYPE_CHECKING:
+    from myoflow.backend import Backend
+    from myoflow.dsp.kernel import Array
+    from myoflow.engine import Parameters, Segment
+
+VERSION = "mcu-1"  # raise it when the same segment becomes other integers
+
+
+@frozen
+class Row:
+    """One layer of the table of a compiled network; `snr_db` and `saturated` (a share) are of calibration windows."""
+
+    name: str
+    kind: str
+    shape: tuple[int, int]
+    dtype: str
+    low: float
+    high: float
+    snr_db: float
+    saturated: float
+    cycles: float
+    l1: int
+    parameters: int
+
+
+@frozen(eq=False)
+class Build:
+    """A segment in integers: the network, its memory plan, its C, and a table with a row per layer."""
+
+    network: layers.Network
+    plan: plan.MemoryPlan
+    sources: emit.Sources
+    rows: tuple[Row, ...]
+    macs: int
+
+    @property
+    def points(self) -> tuple[price.Point, price.Point]:
+        """Latency and energy at the fast and the slow operating point, by the model."""
+        return price.points(self.plan.cycles, self.plan.chip)
+
+
+def compiled(segment: Segment, backend: Backend, parameters: Parameters, calibration: Array) -> Build:
+    """The segment through all steps but the C compiler; kept under the cache by a hash of all that decides it.
+
+    Raises:
+        InputError: an operation without an integer form, calibration windows that are not finite, or a network that
+            does not fit the chip.
+    """
+
+    def make() -> bytes:
+        return pickle.dumps(_lowered(segment, parameters, calibration))
+
+    key = programs.key(segment, backend, parameters, calibration, ("torch", "numpy"))
+    network, rows, macs = pickle.loads(programs.kept(f"{key}.{VERSION}", make))
+    made = plan.plan(network, backend.chip)
+    names = ", ".join(stage.name for stage in segment.stages)
+    sources = emit.emit(network, made, names)
+    table = tuple(
+        Row(**row, cycles=tiles.cycles.total, l1=tiles.l1, parameters=plan.parameter_bytes(layer))
+        for row, tiles, layer in zip(rows, made.tiles, network.layers, strict=True)
+    )
+    return Build(network, made, sources, table, macs)
+
+
+def _lowered(
+    segment: Segment, parameters: Parameters, calibration: Array
+) -> tuple[layers.Network, list[dict[str, object]], int]:
+    from myoflow.engines.mcu.capture import capture
+    from myoflow.engines.mcu.quantise import quantise
+
+    graph = capture(trained(segment, parameters.weights), segment.input)
+    network = quantise(graph, ranges.observe(graph, calibration))
+    return network, _measured(network, graph, calibration), sum(op.macs for op in graph)
+
+
+def _measured(network: layers.Network, graph: object, calibration: Array) -> list[dict[str, object]]:
+    """Range, signal-to-noise ratio and saturation of every layer, over at most 32 calibration windows."""
+    import torch
+
+    from myoflow.engines.mcu import ir
+
+    assert isinstance(graph, list)
+    chosen = np.array(calibration[:: max(1, len(calibration) // 32)], np.float32)
+    power, noise, clipped = (np.zeros(len(network.layers)) for _ in range(3))
+    low, high = np.full(len(power), np.inf), np.full(len(power), -np.inf)
+    for window in np.split(chosen, len(chosen)):
+        integers = reference.run(network, window)
+        with torch.inference_mode():
+            floats = ir.evaluate(graph, torch.from_numpy(window))
+        for i, (layer, value) in enumerate(zip(network.layers, integers, strict=True)):
+            wanted = floats[layer.op].numpy().astype(np.float64)
+            power[i] += np.square(wanted).sum()
+            noise[i] += np.square(wanted - layer.out.real(value)).sum()
+            limits = np.iinfo(value.dtype)
+            clipped[i] += np.mean((value == limits.min) | (value == limits.max)) / len(chosen)
+            low[i], high[i] = min(low[i], wanted.min()), max(high[i], wanted.max())
+    return [
+        {
+            "name": layer.name, "kind": layer.kind, "shape": (layer.out.rows, layer.out.width),
+            "dtype": layer.out.dtype, "low": float(low[i]), "high": float(high[i]),
+            "snr_db": float(10 * np.log10(max(power[i], 1e-300) / max(noise[i], 1e-300))),
+            "saturated": float(clipped[i]),
+        }
+        for i, layer in enumerate(network.layers)
+    ]  # fmt: skip
+
+
+class McuProgram:
+    """Windows of real numbers through the C code of one lane; compiled at the first window."""
+
+    def __init__(self, build: Build, segment: Segment, lane: str) -> None:
+        self.build = build
+        self._lane = lane
+        self._shape = tuple(0 if size is None else size for size in segment.output.sizes)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._runner: lanes.Runner | None = None
+        made, kib = build.plan, 1024
+        times = ", ".join(f"{p.seconds:.3f} s and {p.millijoules:.1f} mJ at {p.mhz:g} MHz" for p in build.points)
+        self.choices = (
+            f"int8 C on the lane '{lane}'",
+            *build.network.choices,
+            f"L1 {made.l1 / kib:.0f} KiB, L2 {made.l2 / kib:.0f} KiB, L3 {made.l3_bytes / kib:.0f} KiB",
+            f"by the model {made.cycles / 1e6:.1f} M cycles: {times}",
+        )
+
+    @property
+    def runner(self) -> lanes.Runner:
+        """The C code, built when it is first asked for."""
+        if self._runner is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="myoflow-mcu-")
+            build = self.build
+            folder = Path(self._folder.name)
+            self._runner = lanes.build(self._lane, build.network, build.sources, build.plan.chip, folder)
+        return self._runner
+
+    def feed(self, chunk: Array) -> Array:
+        if len(chunk) == 0:
+            return self.flush()
+        reference.check_finite(chunk)
+        value, out = self.build.network.input, self.build.network.output
+        integers = reference.quantise(np.asarray(chunk).reshape(len(chunk), *value.shape), value)
+        answers = np.stack([self.runner.run(window) for window in integers])
+        made: Array = out.real(answers).astype(np.float32).reshape(len(chunk), *self._shape[1:])
+        return made
+
+    def flush(self) -> Array:
+        return np.empty(self._shape, np.float32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, TypeVar, get_args, get_origin
+from types import SimpleNamespace, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 import attrs
 
@@ -85,8 +85,8 @@ class Builder:
             if item is REMOVED:
                 if _takes_null(hint):
                     out[key] = None
-            elif _is_section(hint):
-                out[key] = self.section(hint, item, here, label)
+            elif (cls := _section_of(hint)) is not None and (item is not None or cls is hint):
+                out[key] = self.section(cls, item, here, label)
                 good = good and out[key] is not None
             elif get_origin(hint) is dict and _is_section(get_args(hint)[1]):
                 out[key] = self._sections(get_args(hint)[1], item, here, label)
@@ -227,6 +227,16 @@ def _required(cls: type) -> list[str]:
 
 def _is_section(hint: Any) -> bool:
     return isinstance(hint, type) and attrs.has(hint) and hint is not Duration
+
+
+def _section_of(hint: Any) -> Any:
+    """The class of a hint that is a section, or a section or nothing; else None."""
+    options = [option for option in get_args(hint) if option is not type(None)] if _is_union(hint) else [hint]
+    return options[0] if len(options) == 1 and _is_section(options[0]) else None
+
+
+def _is_union(hint: Any) -> bool:
+    return get_origin(hint) in (Union, UnionType)
 
 
 def _takes_null(hint: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from myoflow.engine import Parameters
 from myoflow.errors import InputError
 from myoflow.files import read_json, write_json
 from myoflow.fit import Fitted, Split, fit_model, fit_signals, learned
+from myoflow.mix import Others, cache_folder
 from myoflow.models import main_name, plan_recipe
 from myoflow.parity import compare, inexact, reference_plans, without_memory
 from myoflow.pipeline import Plan, compile_steps
@@ -83,6 +83,7 @@ class Experiment:
             self.store: Store = locate_store(self.recipe.data, self.progress, self.workers)
             spec = input_spec(self.store, self.recipe.data, labels_of(self.recipe.data))
             self.plans = plan_recipe(self.recipe, spec=spec)
+            self.others = Others(self.recipe.data, self.progress, self.workers)
             self._same_data()
 
     def held_out(self, name: str, number: int) -> Any:
@@ -93,7 +94,10 @@ class Experiment:
 
     def _same_data(self) -> None:
         """Refuse to go on with other data than the run began with: its parts would not belong together."""
-        path, now = self.folder / "data.json", {"store": str(self.store.path), "digest": self.store.digest}
+        path, now = (
+            self.folder / "data.json",
+            {"store": str(self.store.path), "digest": self.others.digest(self.store.digest)},
+        )
         began = read_json(path, None)
         if began is None:
             write_json(path, now)
@@ -166,7 +170,7 @@ class Experiment:
         return {name: read_json(path, None) for name, path in first.items() if path.is_file()}
 
     def _prepare(self, plan: Plan, stop: int, parameters: Parameters) -> list[Signal]:
-        cache = Path(os.environ.get("MYOFLOW_CACHE", "cache"))
+        cache = cache_folder()
         store, data = self.store, self.recipe.data
         name = key(store, data, plan, stop, parameters)
         if name not in self._prepared:
@@ -189,8 +193,13 @@ class Experiment:
         """Training, validation and test examples of a fold."""
         step = plan.steps[find_cut(plan)]
         prepared = self._prepare(plan, step.index, Parameters(states=states))
-        by = self.recipe.data.split.by
-        found = self.task.examples(prepared, step, fold, by)
+        by, data = self.recipe.data.split.by, self.recipe.data
+        if data.also:
+            others, fold = self.others.join(plan, fold)
+            prepared = [*prepared, *others]
+        found = list(self.task.examples(prepared, step, fold, by))
+        if data.share < 1:
+            found[0] = thinned(found[0], data.share, data.share_seed)
         for part, names, examples in zip(PARTS, fold, found, strict=True):
             if names and not len(examples):
                 least = step.after.window_s
@@ -256,6 +265,13 @@ class Experiment:
             yield
         finally:
             self.timing[phase] = round(self.timing.get(phase, 0.0) + time.perf_counter() - start, 3)
+
+
+def thinned(examples: Any, share: float, seed: int) -> Any:
+    """The executions of `data.share`. Raises InputError where examples have no labels."""
+    if not hasattr(examples, "thin") or not (examples.label >= 0).all():
+        raise InputError("data.share is for labelled windows; this task has none")
+    return examples.thin(share, seed)
 
 
 def calibration(examples: Any) -> Any:

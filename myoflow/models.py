@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from myoflow import mix
 from myoflow.backend import load_backend
 from myoflow.errors import InputError, PlanError
 from myoflow.fit import learned
@@ -56,6 +57,9 @@ def plan_recipe(recipe: Recipe, backend: str | None = None, spec: Spec | None = 
             cut = find_cut(plans[name])
             learned(plans[name], cut + 1)
             recipe.train.task.check(plans[name])
+            if recipe.data.also and not recipe.train.task.mixes:
+                raise PlanError(f"data.also is for tasks that learn without labels; {recipe.train.task.name} does not")
+            mix.plans(recipe.data, plans[name])
             if recipe.data.split.by == "repetition":
                 _refuse_recording_statistics(plans[name], cut)
         except PlanError as error:

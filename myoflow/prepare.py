@@ -13,7 +13,7 @@ import numpy.typing as npt
 from attrs import frozen
 
 from myoflow.engine import Parameters
-from myoflow.errors import InputError, PlanError
+from myoflow.errors import InputError, PlanError, did_you_mean
 from myoflow.files import beside
 from myoflow.parallel import Workers
 from myoflow.pipeline import Plan, compile_steps
@@ -55,6 +55,10 @@ def read(store: Store, row: Row, data: Data) -> Recording:
     from myoflow.store.regular import regularise, splice
 
     recording = store.raw(row.id)
+    if data.channels is not None:
+        recording = recording.pick(data.channels)
+    if data.every > 1:
+        recording = recording.every(data.every)
     if data.regularise is not None:
         recording = regularise(recording, data.regularise)
     return splice(recording) if data.splice else recording
@@ -74,8 +78,12 @@ def input_spec(store: Store, data: Data, labels: Sequence[str]) -> Spec:
     if len(layouts) > 1:
         odd = next(row for row in rows if tuple(row.channels) != tuple(first.channels))
         raise InputError(f"{store.path}: {odd.id} has other channels than {first.id}; a pipeline takes one layout")
-    rate = data.regularise or first.rate_hz
-    return Spec.signal(tuple(first.channels), rate, units=first.units, labels=tuple(labels))
+    rate = data.regularise or first.rate_hz / data.every
+    for name in data.channels or ():
+        if name not in first.channels:
+            close = did_you_mean(name, first.channels) or "."
+            raise InputError(f"{store.path} has no channel '{name}'{close} It has: {', '.join(first.channels)}")
+    return Spec.signal(data.channels or tuple(first.channels), rate, units=first.units, labels=tuple(labels))
 
 
 def signals(
@@ -198,6 +206,27 @@ def cut(prepared: Sequence[Signal], stage: Window, spec: Spec, *, training: bool
     )
 
 
+def everywhere(prepared: Sequence[Signal], stage: Window, spec: Spec, *, training: bool) -> Windows:
+    """All windows of prepared signals on the grid of a live stream, whatever is marked there; their label is -1."""
+    length = stage.length.samples(spec.rate_hz)
+    stride = (stage.train_stride if training and stage.train_stride else stage.stride).samples(spec.rate_hz)
+    starts = [np.arange(0, signal.values.shape[1] - length + 1, stride, dtype=np.int64) for signal in prepared]
+    count = sum(map(len, starts))
+    return Windows(
+        signals=tuple(signal.values for signal in prepared),
+        rate_hz=spec.rate_hz,
+        ids=tuple(signal.id for signal in prepared),
+        subjects=tuple(signal.subject for signal in prepared),
+        sessions=tuple(signal.session for signal in prepared),
+        subsets=tuple(signal.subset for signal in prepared),
+        length=length,
+        recording=np.repeat(np.arange(len(prepared), dtype=np.int32), [len(found) for found in starts]),
+        start=np.concatenate([np.empty(0, np.int64), *starts]),
+        label=np.full(count, -1, np.int64),
+        repetition=np.zeros(count, np.int16),
+    )
+
+
 def parts(every: Mapping[bool, Windows], prepared: Sequence[Signal], fold: Fold, by: str) -> list[Windows]:
     """Training, validation and test windows of a fold; `every` says by True and False which windows train and test."""
     found = []
@@ -232,6 +261,8 @@ def find_cut(plan: Plan) -> int:
 def key(store: Store, data: Data, plan: Plan, stop: int, parameters: Parameters) -> str:
     """Names prepared signals by everything that decides them: the store, the stages and what they have learned."""
     digest = hashlib.sha256(f"{VERSION} {store.digest} {data.regularise} {data.splice}".encode())
+    if data.channels is not None or data.every > 1:
+        digest.update(f"{data.channels} {data.every}".encode())
     digest.update(repr([step.stage for step in plan.steps[:stop]]).encode())
     for index in sorted(i for i in parameters.states if i < stop):
         for name, value in sorted(parameters.states[index].items()):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
-from attrs.validators import and_, ge, gt, lt, optional
+from attrs.validators import and_, ge, gt, le, lt, optional
 
 from myoflow import library
 from myoflow.build import BAD, Builder, Placed
@@ -35,6 +35,24 @@ def _all(*limits: Any, null: bool = False) -> Any:
 
 
 @frozen
+class Also:
+    """A further store that goes through the same pipeline, for tasks that learn without labels.
+
+    `dataset` names its card (default: the name that it stands under), `store` a folder of its own. `split` says what
+    of it trains, validates and tests; without one all of it trains. `channels` keeps only these, in this order.
+    `regularise` puts a recording with uneven time stamps on an even grid of that rate by holding values. `every` keeps
+    each n-th sample without a filter, to be like a store whose samples were thinned out so.
+    """
+
+    dataset: str | None = None
+    split: Split | None = None
+    store: str | None = None
+    channels: tuple[str, ...] | None = None
+    regularise: Hz | None = None
+    every: int = attrs.field(default=1, validator=ge(1))
+
+
+@frozen
 class Data:
     """What a recipe learns from.
 
@@ -42,7 +60,12 @@ class Data:
     be the name of one of the card's splits. `labels`
     keeps only these classes, in this order; default all of the card but its unmarked one. `regularise` puts a
     recording with uneven time stamps on an even grid of that rate by holding values. `splice` drops unlabelled
-    samples before any stage, as some published scripts do; filters then ring at every seam.
+    samples before any stage, as some published scripts do; filters then ring at every seam. `channels` keeps only
+    these channels, in this order; `every` each n-th sample, without a filter.
+
+    `share` trains on that share of each label's executions (one at least), drawn by `share_seed`, a smaller share a
+    part of a larger one; what is learnt without labels (statistics of signal stages) still sees all. `also` adds
+    stores, each under a name, which the subjects in the report bear before their own.
     """
 
     dataset: str
@@ -51,6 +74,11 @@ class Data:
     labels: tuple[str, ...] | None = None
     regularise: Hz | None = None
     splice: bool = False
+    channels: tuple[str, ...] | None = None
+    every: int = attrs.field(default=1, validator=ge(1))
+    share: float = attrs.field(default=1.0, validator=and_(gt(0), le(1)))
+    share_seed: int = attrs.field(default=0, validator=ge(0))
+    also: dict[str, Also] = attrs.Factory(dict)
 
     def __attrs_post_init__(self) -> None:
         if self.labels is not None and len(self.labels) < 2:
@@ -184,6 +212,7 @@ class Recipe:
         """The recipe as plain values, every default written out."""
         data = _plain_fields(self.data)
         data["split"] = _plain_fields(self.data.split)
+        data["also"] = {name: _plain_also(also) for name, also in self.data.also.items()}
         return {
             "name": self.name,
             "title": self.title,
@@ -227,6 +256,12 @@ class Recipe:
 
 def _plain_fields(thing: Any) -> dict[str, Any]:
     return {name: plain(getattr(thing, name), hint) for name, hint in hints_of(type(thing)).items()}
+
+
+def _plain_also(also: Also) -> dict[str, Any]:
+    fields = _plain_fields(also)
+    fields["split"] = also.split and _plain_fields(also.split)
+    return fields
 
 
 def _plain_train(train: Train) -> dict[str, Any]:
@@ -355,6 +390,9 @@ class _Sections:
         if not isinstance(section, Mapping) or not isinstance(section.get("dataset"), str):
             return data
         named = self.builder.named("datasets", section["dataset"], ("data", "dataset"), "data.dataset")
+        for name, also in (data.also if data is not None else {}).items():
+            trail = ("data", "also", name)
+            self.builder.named("datasets", also.dataset or name, trail, f"data.also.{name}")
         if named is not BAD and data is not None and data.labels is not None:
             self._labels(data)
         return data

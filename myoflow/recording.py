@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -107,6 +107,25 @@ class Recording:
     attrs: dict[str, Any] = Factory(dict)
     sources: tuple[tuple[str, str], ...] = ()
     repairs: tuple[str, ...] = ()
+
+    def pick(self, names: Sequence[str]) -> Recording:
+        """Some channels, in that order. Raises ValueError when one is not there."""
+        rows = [self.channels.index(name) for name in names]
+        return evolve(self, emg=self.emg[rows], gain=self.gain[rows], channels=tuple(names))
+
+    def every(self, nth: int) -> Recording:
+        """Each nth sample, from the first on, without a filter; events keep their place, those that hold none go."""
+        ends = -(-(self.events.onset + self.events.length) // nth)
+        onset = -(-self.events.onset // nth)
+        keep = ends > onset
+        events = {name: getattr(self.events, name)[keep] for name in ("label", "repetition")}
+        return evolve(
+            self,
+            emg=np.ascontiguousarray(self.emg[:, ::nth]),
+            rate_hz=self.rate_hz / nth,
+            timestamp_ms=None if self.timestamp_ms is None else self.timestamp_ms[::nth],
+            events=evolve(self.events, onset=onset[keep], length=(ends - onset)[keep], **events),
+        )
 
     @property
     def id(self) -> str:

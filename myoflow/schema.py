@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 import attrs
 
 from myoflow import library
-from myoflow.recipe import DEFAULT_TASK, Data, Recipe, Train
+from myoflow.recipe import DEFAULT_TASK, Also, Data, Recipe, Train
 from myoflow.split import Split
 from myoflow.stage import STAGES, Stage
 from myoflow.task import TASKS
@@ -129,7 +129,10 @@ def _data() -> Json:
         unit = {**json_schema(items[0]), "minItems": 1, "examples": [["25..30"]]}
         others = [{"enum": ["none"]}] if name == "valid" else []
         split["properties"][name] = {"anyOf": [unit, *others, {"type": "null"}]}
-    schema["properties"]["split"] = split
+    schema["properties"]["split"] = {"anyOf": [split, {"type": "string", "description": "A split of the card's."}]}
+    also = _section(Also)
+    also["properties"]["split"] = {"anyOf": [split, {"type": "null"}]}
+    schema["properties"]["also"]["additionalProperties"] = also
     return schema
 
 

@@ -42,8 +42,8 @@ def card_spec(data: Data) -> Spec:
     from myoflow.card import load_card
 
     card = load_card(data.dataset)
-    rate = data.regularise or card.rate
-    return Spec.signal(card.channels, rate, units=card.units, labels=labels_of(data))
+    rate = data.regularise or card.rate / data.every
+    return Spec.signal(data.channels or card.channels, rate, units=card.units, labels=labels_of(data))
 
 
 def convert_dataset(

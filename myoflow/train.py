@@ -1,16 +1,17 @@
 """Train: one loop that reads top to bottom, on accelerate for devices and processes.
 
 Everything random is drawn from `(seed, step)`: the order of the data by the caller's `batches(epoch)`, dropout and
-mixup here. So there is no random state to save, and a training resumed at any epoch is the undisturbed one.
+mixup here. So there is no random state to save, and a training resumed at any step is the undisturbed one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ CHECKPOINT_S = 10.0  # least time between checkpoints: short epochs should not w
 class Epoch:
     """One line of the learning curve. `lr` is the last one used; validation is None where there is none.
 
+    `seconds` are those of training alone, `per_second` the examples trained in one.
+
     `valid_gauge` is the task's own number (`Task.curve`), such as the share of windows decided rightly.
     """
 
@@ -47,6 +50,7 @@ class Epoch:
     valid_gauge: float | None
     lr: float
     seconds: float
+    per_second: float = 0.0
 
 
 @attrs.frozen
@@ -76,8 +80,8 @@ def fit(
     epoch, each part an array or named arrays with examples along the first axis, the same ones whenever it is asked;
     `valid()` gives the validation batches. With `settings.patience` the weights of the best validation loss are kept,
     else the last ones; with `settings.ema` validation and kept weights are the average's.
-    `folder` receives `history.jsonl` after every epoch and `checkpoint.pt` (after epochs, at most every 10 s), from
-    which a killed training resumes.
+    `folder` receives `history.jsonl` after every epoch and `checkpoint.pt` (at most every 10 s, also within an epoch),
+    from which a killed training goes on at the step where it was.
     Build the module under a fixed seed: its fresh weights are not drawn here.
 
     Raises:
@@ -98,27 +102,40 @@ def fit(
         training.restore(state)
     title = f"Training {sum(p.numel() for p in module.parameters()):,} parameters, seed {seed}"
     with (progress or Progress()).phase(title, settings.epochs * steps_per_epoch) as advance:
-        advance(training.epoch * steps_per_epoch)
-        written = time.perf_counter()
+        advance(training.epoch * steps_per_epoch + training.within * settings.accumulate)
+        keep = _Keeper(training, path)
         while not training.done:
-            start = time.perf_counter()
-            loss = training.run_epoch(batches, advance)
+            training.run_epoch(batches, advance, keep)
             valid_loss, gauge = training.validate(valid) if valid is not None else (None, None)
-            training.finish_epoch(loss, valid_loss, gauge, time.perf_counter() - start)
+            training.finish_epoch(valid_loss, gauge)
             if accelerator.is_main_process:
                 folder.mkdir(parents=True, exist_ok=True)
                 _write_history(folder / "history.jsonl", training.history)
-                if training.done or time.perf_counter() - written > CHECKPOINT_S:
-                    checkpoint.write(path, training.state())
-                    written = time.perf_counter()
+            keep(now=training.done)
     accelerator.wait_for_everyone()
     module.load_state_dict(training.kept())
     module.cpu().eval()
     return History(tuple(training.history), training.best, training.stopped)
 
 
+class _Keeper:
+    """Writes a training's checkpoint, in the first process, when the last one is old enough."""
+
+    def __init__(self, training: _Training, path: Path) -> None:
+        self.training, self.path, self.written = training, path, time.perf_counter()
+
+    def __call__(self, now: bool = False) -> None:
+        if self.training.accelerator.is_main_process and (now or time.perf_counter() - self.written > CHECKPOINT_S):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write(self.path, self.training.state())
+            self.written = time.perf_counter()
+
+
 class _Training:
-    """The state of a training and what moves it on by an epoch."""
+    """The state of a training and what moves it on by an epoch.
+
+    `within` counts the updates done in the epoch under way, whose loss so far is `total`, over `examples`.
+    """
 
     def __init__(
         self,
@@ -140,6 +157,7 @@ class _Training:
         self.updates = -(-steps_per_epoch // settings.accumulate)
         self.step = 0
         self.epoch = 0
+        self.within, self.total, self.examples, self.spent = 0, 0.0, 0, 0.0
         self.best = 0
         self.stopped = False
         self.history: list[Epoch] = []
@@ -154,17 +172,22 @@ class _Training:
     def done(self) -> bool:
         return self.stopped or self.epoch >= self.settings.epochs
 
-    def run_epoch(self, batches: Callable[[int], Iterable[Batch]], advance: Callable[[int], None]) -> float:
-        """One pass over the training data; mean loss per example."""
+    def run_epoch(
+        self, batches: Callable[[int], Iterable[Batch]], advance: Callable[[int], None], keep: Callable[[], None]
+    ) -> None:
+        """One pass over the training data, or the rest of one that was broken off: its batches are made anew, since
+        each draws from the same random numbers, but not trained on again."""
         self.model.train()
-        total, examples = 0.0, 0
-        for group in _grouped(batches(self.epoch), self.settings.accumulate):
+        start = time.perf_counter()
+        groups = _grouped(batches(self.epoch), self.settings.accumulate)
+        for group in itertools.islice(groups, self.within, None):
             loss, size = self.update(group)
-            total, examples = total + loss * size, examples + size
+            self.total, self.examples, self.within = self.total + loss * size, self.examples + size, self.within + 1
+            self.spent, start = self.spent + time.perf_counter() - start, time.perf_counter()
             advance(len(group))
-        if examples == 0:
+            keep()
+        if self.examples == 0:
             raise MyoflowError("an epoch of training gave no batches")
-        return total / examples
 
     def update(self, group: list[Batch]) -> tuple[float, int]:
         """One optimiser step on the batches of `group`; their mean loss and size, over all processes.
@@ -210,6 +233,10 @@ class _Training:
         alpha = self.settings.mixup
         if not alpha:
             return self.task.loss(self.outputs(inputs), target)
+        if isinstance(batch[0], Mapping):
+            raise InputError(
+                f"train.mixup is for examples that are one array; {self.task.name} has others: set it to 0"
+            )
         import torch
 
         part = float(rng.beta(alpha, alpha))
@@ -281,11 +308,14 @@ class _Training:
         finally:
             self.module.load_state_dict(trained)
 
-    def finish_epoch(self, loss: float, valid_loss: float | None, gauge: float | None, seconds: float) -> None:
+    def finish_epoch(self, valid_loss: float | None, gauge: float | None) -> None:
         """Note the epoch, keep its weights if they are the best, decide whether to stop."""
         self.epoch += 1
         lr = float(self.optimizer.param_groups[0]["lr"])
-        self.history.append(Epoch(self.epoch, loss, valid_loss, gauge, lr, round(seconds, 3)))
+        loss, rate = self.total / self.examples, self.examples / max(self.spent, 1e-9)
+        seen = Epoch(self.epoch, loss, valid_loss, gauge, lr, round(self.spent, 3), round(rate, 1))
+        self.history.append(seen)
+        self.within, self.total, self.examples, self.spent = 0, 0.0, 0, 0.0
         patience = self.settings.patience
         if patience is None:
             self.best = self.epoch
@@ -312,6 +342,10 @@ class _Training:
             "best_weights": self.best_weights,
             "step": self.step,
             "epoch": self.epoch,
+            "within": self.within,
+            "total": self.total,
+            "examples": self.examples,
+            "spent": self.spent,
             "best": self.best,
             "stopped": self.stopped,
             "history": [attrs.asdict(epoch) for epoch in self.history],
@@ -325,7 +359,8 @@ class _Training:
         for name in ("average", "best_weights"):
             weights = state[name]
             setattr(self, name, weights and {key: tensor.to(device) for key, tensor in weights.items()})
-        self.step, self.epoch, self.best, self.stopped = (state[k] for k in ("step", "epoch", "best", "stopped"))
+        for name in ("step", "epoch", "within", "total", "examples", "spent", "best", "stopped"):
+            setattr(self, name, state[name])
         self.history = [Epoch(**epoch) for epoch in state["history"]]
 
 

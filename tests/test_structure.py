@@ -41,8 +41,20 @@ FLOORS = [
         "weights",
         "export",
     ),
-    ("batch", "tasks", "checkpoint", "train", "fit", "answers", "decisions", "predictions", "scores", "report"),
-    ("models", "parity", "gather", "experiment", "verify", "bench", "run", "live"),
+    (
+        "batch",
+        "tasks",
+        "checkpoint",
+        "train",
+        "fit",
+        "answers",
+        "decisions",
+        "predictions",
+        "reconstructions",
+        "scores",
+        "report",
+    ),
+    ("mix", "models", "parity", "gather", "experiment", "verify", "bench", "run", "live"),
     ("tables", "cli", "__main__", "__init__"),
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

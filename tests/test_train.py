@@ -232,7 +232,7 @@ def test_errors(tmp_path):
     with pytest.raises(InputError, match="patience needs a validation split"):
         run(tmp_path, validation=None, patience=2)
     with pytest.raises(InputError, match="validation split has none"):
-        run(tmp_path, validation=lambda: iter(()), patience=2)
+        run(tmp_path / "other", validation=lambda: iter(()), patience=2)
     run(tmp_path, epochs=1, validation=None)
     with pytest.raises(InputError, match=r"other settings: it has 'lr: 0.005', this run 'lr: 0.001'"):
         run(tmp_path, epochs=1, lr=1e-3)

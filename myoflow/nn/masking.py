@@ -1,16 +1,17 @@
-"""Masked reconstruction: which patches are hidden, the decoder that guesses them, and the loss."""
+"""Masked reconstruction: the decoder that guesses hidden patches, what surrounds it in training, and the loss."""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Pattern = Literal["random", "span", "channel"]
+from myoflow.dsp.masking import Hiding
+from myoflow.nn.encoder import Encoder, Patches
+
+FLOOR = 1e-3  # added to a patch's root mean square before its logarithm: a thousandth of a signal of size one
 
 
 class Decoder(nn.Module):
@@ -27,71 +28,62 @@ class Decoder(nn.Module):
         return out
 
 
-def masks(
-    present: npt.NDArray[np.bool_], patches: int, share: float, pattern: Pattern, block: int, rng: np.random.Generator
-) -> npt.NDArray[np.bool_]:
-    """Hidden patches `(window, channel, patch)` of windows whose electrodes are `present` `(window, channel)`.
-
-    Of each window's patches on real electrodes the same number, `share` of them to the nearest, is hidden:
-
-    - `random`: anywhere;
-    - `span`: in runs of `block` neighbouring patches of one channel, the last run cut short;
-    - `channel`: whole channels, the last one in part.
-
-    Electrodes that are not there are never hidden. Random masking is the paper's (arXiv 2512.15729), 50 %.
-    """
-    windows, channels = present.shape
-    # Every patch gets a key; the smallest are hidden. A run shares the leading part of its key, so it goes together.
-    if pattern == "random":
-        key = rng.random((windows, channels, patches))
-    elif pattern == "channel":
-        key = np.repeat(rng.random((windows, channels, 1)), patches, 2)
-    else:
-        runs = -(-patches // block) + 1
-        shift = rng.integers(0, block, (windows, channels, 1))  # runs do not always begin at the same patch
-        run = (np.arange(patches) + shift) // block
-        key = np.take_along_axis(rng.random((windows, channels, runs)), run, 2)
-    key = np.where(present[:, :, None], key, np.inf).reshape(windows, -1)
-    order = np.argsort(key, axis=1, kind="stable")
-    count = np.round(share * present.sum(1) * patches).astype(np.int64)
-    hidden = np.zeros_like(key, dtype=bool)
-    np.put_along_axis(hidden, order, np.arange(key.shape[1]) < count[:, None], axis=1)
-    return hidden.reshape(windows, channels, patches)
-
-
 def reconstruction_loss(
-    guess: Tensor, truth: Tensor, mask: Tensor, present: Tensor | None = None, visible: float = 0.1
+    guess: Tensor, truth: Tensor, mask: Tensor, present: Tensor | None = None, visible: float = 0.1, power: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """SmoothL1 over hidden patches plus `visible` times that over the others, and the first term alone.
+    """SmoothL1 over hidden patches plus `visible` times that over the others, of each window, `(window,)`; and the
+    first of samples alone.
 
     `guess` and `truth` `(window, channel, patch, feature)`, `mask` True where hidden, `present` `(window, channel)`
     True where there is an electrode; others are not scored. Each term is the mean over a window's own samples (beta
-    1), and then over windows, so that each window weighs the same however many electrodes it has.
+    1). Where a guess has one feature more, the logarithm of the patch's root mean square, its SmoothL1 times `power`
+    is added to that of the patch's samples.
     """
-    loss = F.smooth_l1_loss(guess, truth, reduction="none").mean(-1)
     real = torch.ones_like(mask) if present is None else present[..., None].expand_as(mask)
     hidden, shown = mask & real, ~mask & real
-    masked = ((loss * hidden).sum((1, 2)) / hidden.sum((1, 2)).clamp(min=1)).mean()
-    seen = ((loss * shown).sum((1, 2)) / shown.sum((1, 2)).clamp(min=1)).mean()
-    return masked + visible * seen, masked
+    samples = F.smooth_l1_loss(guess[..., : truth.shape[-1]], truth, reduction="none").mean(-1)
+    masked = _over(samples, hidden)
+    total = masked + visible * _over(samples, shown)
+    if guess.shape[-1] > truth.shape[-1]:
+        strength = F.smooth_l1_loss(guess[..., -1:], log_power(truth), reduction="none").squeeze(-1)
+        total = total + power * (_over(strength, hidden) + visible * _over(strength, shown))
+    return total, masked
 
 
-def patch_mean(truth: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
-    """A guess without learning: every hidden patch is the mean of the visible patches of its window."""
-    shown = ~mask[..., None]
-    total = (truth * shown).sum((1, 2), keepdims=True)
-    return np.broadcast_to(total / np.maximum(shown.sum((1, 2), keepdims=True), 1), truth.shape)
+def _over(loss: Tensor, patches: Tensor) -> Tensor:
+    """Mean of a loss `(window, channel, patch)` over some patches of each window."""
+    return (loss * patches).sum((1, 2)) / patches.sum((1, 2)).clamp(min=1)
 
 
-def interpolated(truth: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:
-    """A guess without learning: straight lines between the visible samples of the same channel; 0 where none is."""
-    out = np.zeros_like(truth)
-    windows, channels, patches, features = truth.shape
-    time = np.arange(patches * features)
-    for i in range(windows):
-        for c in range(channels):
-            shown = np.repeat(~mask[i, c], features)
-            if shown.any():
-                line = np.interp(time, time[shown], truth[i, c].ravel()[shown])
-                out[i, c] = line.reshape(patches, features)
-    return out
+class Masked(nn.Module):
+    """The network as it is pre-trained: from a batch with `emg` `(window, channel, time)`, `present` and `draw` (see
+    `store.masked`) to what the loss needs: `guess`, `truth` `(window, channel, patch, feature)`, `mask`, `present`.
+
+    The truth is the network's own input.
+    """
+
+    def __init__(self, module: nn.Module, hiding: Hiding) -> None:
+        super().__init__()
+        self.module = module
+        self.hiding = hiding
+        for part in module.modules():
+            if isinstance(part, Encoder):
+                part.mask_token.requires_grad_(True)
+        self.length = next(part.length for part in module.modules() if isinstance(part, Patches))
+
+    def forward(self, x: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        real = x["present"]
+        emg = x["emg"] * real[..., None]  # scaling may have moved the zeros of electrodes that are not there
+        draws, there = x["draw"].cpu().numpy(), real.cpu().numpy()
+        mask = torch.from_numpy(self.hiding.masks(there, emg.shape[-1] // self.length, draws)).to(emg.device)
+        inputs = {"emg": emg, "mask": mask}
+        if not bool(real.all()):
+            inputs["present"] = real
+        guess = self.module(inputs)
+        truth = emg.unflatten(-1, (-1, self.length))  # type: ignore[no-untyped-call]
+        return {"guess": guess, "truth": truth, "mask": mask, "present": real}
+
+
+def log_power(patches: Tensor) -> Tensor:
+    """Logarithm of the root mean square over the last axis, which stays with size 1."""
+    return (patches.square().mean(-1, keepdim=True).sqrt() + FLOOR).log()

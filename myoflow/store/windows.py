@@ -50,6 +50,20 @@ class Windows:
         changes = {name: getattr(self, name)[keep] for name in ("recording", "start", "label", "repetition")}
         return attrs.evolve(self, **changes)
 
+    def thin(self, share: float, seed: int) -> Windows:
+        """The windows of that share of each label's executions, one at least, drawn by `seed`.
+
+        An execution is a label's repetition in a recording. A smaller share is a part of a larger one.
+        """
+        columns = np.stack((self.label, self.recording, self.repetition), 1).astype(np.int64)
+        kinds, execution = np.unique(columns, axis=0, return_inverse=True)
+        rng = np.random.default_rng([23, seed])
+        chosen = np.zeros(len(kinds), bool)
+        for label in np.unique(self.label):
+            own = np.flatnonzero(kinds[:, 0] == label)
+            chosen[rng.permutation(own)[: max(1, round(share * len(own)))]] = True
+        return self.select(chosen[execution.ravel()])
+
     def units(self, by: str) -> npt.NDArray[np.str_]:
         """The unit that each window belongs to: its subject, session, subset or repetition, as text."""
         if by == "repetition":

@@ -14,7 +14,7 @@ LOGITS = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 
 def test_registry():
-    assert list(TASKS) == ["classify"]
+    assert "classify" in TASKS
     with pytest.raises(InputError, match="there is no task 'clasify'; did you mean 'classify'"):
         TASKS["clasify"]
 

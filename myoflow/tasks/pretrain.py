@@ -1,0 +1,125 @@
+"""pretrain: hidden patches guessed from the others; no labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
+
+import attrs
+from attrs.validators import and_, ge, gt, lt
+
+from myoflow.errors import PlanError
+from myoflow.task import Measure, Task, View, task
+from myoflow.typed import frozen
+
+if TYPE_CHECKING:
+    import torch
+
+    from myoflow.fit import Fitted
+    from myoflow.pipeline import Plan, Step
+    from myoflow.prepare import Signal
+    from myoflow.reconstructions import Reconstructions
+    from myoflow.report.summary import Section
+    from myoflow.split import Fold
+    from myoflow.stages.window import Window
+    from myoflow.store.masked import Masked
+
+END = ("patch", "tinymyo", "reconstruct")
+LOSS = Measure(unit="", better="lower", digits=4)
+
+
+@task("pretrain")
+@frozen
+class Pretrain(Task):
+    """Masked reconstruction (TinyMyo, arXiv 2512.15729): SmoothL1 of hidden patches, plus `visible` times of others.
+
+    The share `mask` of every window's patches is hidden, in a `pattern`: `random` ones; `span`: runs of `block`
+    patches; `channel`: whole channels. Electrodes that are silent throughout a recording (those that the stage `pad`
+    adds) are neither attended, hidden nor scored. Where the decoder guesses each patch's strength, too (`reconstruct:
+    {power: true}`), that is scored beside the samples with the weight `power`. Windows are taken from all of a
+    recording, labelled or not.
+    """
+
+    mask: float = attrs.field(default=0.5, validator=and_(gt(0), lt(1)))
+    pattern: Literal["random", "span", "channel"] = "random"
+    block: int = attrs.field(default=5, validator=ge(1))
+    visible: float = attrs.field(default=0.1, validator=ge(0))
+    power: float = attrs.field(default=1.0, validator=ge(0))
+
+    measures: ClassVar[Mapping[str, Measure]] = {
+        "masked_loss": LOSS,
+        "visible_loss": LOSS,
+        "patch_mean_loss": LOSS,
+        "linear_loss": LOSS,
+        "explained": Measure(),
+    }
+    defaults: ClassVar[tuple[str, ...]] = tuple(measures)
+    curve: ClassVar[str | None] = "masked_loss"
+    lives: ClassVar[bool] = False
+    mixes: ClassVar[bool] = True
+
+    def check(self, plan: Plan) -> None:
+        """The pipeline ends in patch, tinymyo and reconstruct."""
+        names = tuple(step.stage.name for step in plan.steps)
+        if names[-3:] != END:
+            raise PlanError(
+                f"pre-training needs a pipeline that ends in {', '.join(END)}; this one ends in {names[-1]}"
+            )
+
+    def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Masked]:
+        """Windows on the grid of each recording of a part, whatever is marked there."""
+        from myoflow.prepare import everywhere, parts
+        from myoflow.store.masked import Masked
+
+        if by == "repetition":
+            raise PlanError("pre-training takes whole recordings; split by subject or session")
+        stage = cast("Window", step.stage)
+        every = {training: everywhere(prepared, stage, step.before, training=training) for training in (True, False)}
+        return [Masked.of(windows) for windows in parts(every, prepared, fold, by)]
+
+    def network(self, module: torch.nn.Module) -> torch.nn.Module:
+        """The pipeline's network, with masks drawn before it."""
+        from myoflow.dsp.masking import Hiding
+        from myoflow.nn.masking import Masked
+
+        return Masked(module, Hiding(self.mask, self.pattern, self.block))
+
+    def loss(self, output: Any, target: Any) -> torch.Tensor:
+        """Mean over windows; `output` is what `nn.masking.Masked` gives, there is no `target`."""
+        return self._losses(output)[0].mean()
+
+    def gauge(self, output: Any, target: Any) -> torch.Tensor:
+        """The masked loss of samples, summed over windows."""
+        return self._losses(output)[1].sum()
+
+    def _losses(self, output: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        from myoflow.nn.masking import reconstruction_loss
+
+        return reconstruction_loss(**output, visible=self.visible, power=self.power)
+
+    def predict(self, model: Fitted, examples: Masked) -> Reconstructions:
+        """Losses of every held-out window, beside those of guesses without learning."""
+        from myoflow.reconstructions import measured
+
+        module = model.network()
+        assert module is not None, "check says that there is a network"
+        return measured(self.network(module).eval(), model.batches(examples, 256), examples.windows)
+
+    def load(self, path: Path) -> Reconstructions:
+        """Read what `Reconstructions.save` wrote."""
+        from myoflow.reconstructions import Reconstructions
+
+        return Reconstructions.load(path)
+
+    def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
+        """Losses with intervals over subjects."""
+        from myoflow.scores import summarise
+
+        return summarise(models, evaluate, main)
+
+    def sections(self, view: View) -> list[Section]:
+        """Reconstructions, losses against guesses without learning, similarity of channels."""
+        from myoflow.report.hidden import sections
+
+        return sections(view)

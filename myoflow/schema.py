@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin
 import attrs
 
 from myoflow import library
+from myoflow.card import load_card
 from myoflow.recipe import DEFAULT_TASK, Also, Data, Recipe, Train
 from myoflow.split import Split
 from myoflow.stage import STAGES, Stage
@@ -129,7 +130,10 @@ def _data() -> Json:
         unit = {**json_schema(items[0]), "minItems": 1, "examples": [["25..30"]]}
         others = [{"enum": ["none"]}] if name == "valid" else []
         split["properties"][name] = {"anyOf": [unit, *others, {"type": "null"}]}
-    schema["properties"]["split"] = {"anyOf": [split, {"type": "string", "description": "A split of the card's."}]}
+    splits = sorted({split for name in names for split in load_card(name).splits})
+    schema["properties"]["split"] = {
+        "anyOf": [split, {"enum": splits, "description": "A split of the dataset's card."}]
+    }
     also = _section(Also)
     also["properties"]["split"] = {"anyOf": [split, {"type": "null"}]}
     schema["properties"]["also"]["additionalProperties"] = also

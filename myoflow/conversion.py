@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -34,27 +34,29 @@ if TYPE_CHECKING:
 class Summary:
     """What a conversion did. Totals are over everything that was asked for, written now or before.
 
-    `repairs` are (recording, what was dropped or mended); `missing` are subjects that the card promises and the raw
-    files lack.
+    `repairs` are (recording, what was dropped or mended); `skipped` are (recording, what is wrong with its files);
+    `missing` are subjects that the card promises and the raw files lack.
     """
 
     store: Path
     dataset: str
     written: int
-    skipped: int
+    there: int
     samples: int
     hours: float
     labels: dict[str, Tally] = attrs.field(hash=False)
     repairs: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
     missing: int = 0
 
     def __str__(self) -> str:
         lines = [
-            f"{self.store}: {self.written} recordings written, {self.skipped} were there; "
+            f"{self.store}: {self.written} recordings written, {self.there} were there; "
             f"{self.samples:,} samples, {self.hours:.2f} h"
         ]
         lines += [f"  {name}: {t.events:,} events, {t.samples:,} samples" for name, t in self.labels.items()]
         lines += [f"  {identity}: {what}" for identity, what in self.repairs]
+        lines += [f"  skipped {identity}: {why}" for identity, why in self.skipped]
         if self.missing:
             lines.append(f"  {self.missing} of the dataset's subjects are not in the raw files")
         return "\n".join(lines)
@@ -67,6 +69,7 @@ def convert(
     subjects: str | Iterable[int | str] | None = None,
     progress: Progress | None = None,
     workers: Workers | None = None,
+    skip_bad: bool = False,
 ) -> Summary:
     """Read every recording of a dataset and add it to the store, which is made if it is not there.
 
@@ -74,11 +77,12 @@ def convert(
     or a sequence of such items. `workers` says who does it: cores of this machine (by default one; with more, a script
     that calls this needs the usual `if __name__ == "__main__":`), or a cluster's, which must see `raw` and `store`
     under the same paths. Recordings that the store has are not read again. After an error, or a kill, the store holds
-    whole recordings only and the same call continues.
+    whole recordings only and the same call continues. With `skip_bad` a recording whose files are wrong does not stop
+    the others; it is tried again by every call, and the store's attribute `skipped` says what was wrong.
 
     Raises:
-        InputError: wrong raw files (file and line are named), an unknown subject, a store that is something else, or no
-            such cluster.
+        InputError: wrong raw files (file and line are named), nothing but such, an unknown subject, a store that is
+            something else, or no such cluster.
         MyoflowError: the disk failed, or a worker died.
     """
     store, raw = Path(store), None if raw is None else Path(raw)
@@ -86,6 +90,7 @@ def convert(
     if workers.cluster is not None:
         store, raw = store.absolute(), None if raw is None else raw.absolute()
     reader = READERS[card.reader](card)
+    reader.bad = {} if skip_bad else None
     items, found = _items(card, reader, raw, subjects)
     origin = Origin(card.name, card.reader, reader.version)
     digest = card_digest(card, reader)
@@ -97,12 +102,34 @@ def convert(
         todo.sort(key=_rank(items))
         whole = f"{store} is whole, the same command continues"
         threads = workers.jobs if len(todo) == 1 else 1  # one alone may use all cores, several use one each
-        tasks = ((item.id, partial(_job, item, writer.path, origin, threads)) for item in todo)
+        bad = {name: _from(raw, why) for name, why in (reader.bad or {}).items()}
+        tasks = ((item.id, partial(_job, item, writer.path, origin, threads, skip_bad)) for item in todo)
         with (progress or Progress()).phase(f"Converting {card.name}", len(todo)) as advance:
             for staged in workers.each(tasks, whole):
-                writer.commit(staged)
+                if isinstance(staged, Bad):
+                    bad[staged.id] = _from(raw, staged.why)
+                else:
+                    writer.commit(staged)
                 advance(1)
-    return _summary(card, open_store(store), items, len(todo), found)
+        writer.skipped(bad)
+        if bad and not any(item.id in writer for item in items):
+            name, why = next(iter(bad.items()))
+            raise InputError(f"all {len(bad)} recordings are bad; the first one, {name}: {why}")
+    items = [item for item in items if item.id not in bad]
+    return _summary(card, open_store(store), items, len([item for item in todo if item.id not in bad]), found, bad)
+
+
+@frozen
+class Bad:
+    """A recording that is skipped, and what is wrong with its files."""
+
+    id: str
+    why: str
+
+
+def _from(raw: Path | None, why: str) -> str:
+    """The message with paths below `raw`, so that it does not depend on where the raw files were."""
+    return why if raw is None else why.replace(f"{raw}/", "").replace(f"{raw}:", "")
 
 
 def card_digest(card: Card, reader: Reader) -> str:
@@ -183,7 +210,9 @@ def _complete(path: Path, digest: str, items: list[Item]) -> Store | None:
     return store if same and all(item.id in have for item in items) else None
 
 
-def _summary(card: Card, store: Store, items: list[Item], written: int, missing: int) -> Summary:
+def _summary(
+    card: Card, store: Store, items: list[Item], written: int, missing: int, bad: Mapping[str, str] | None = None
+) -> Summary:
     wanted = {item.id for item in items}
     rows: list[Row] = [row for row in store.rows if row.id in wanted]
     repairs = []
@@ -194,17 +223,24 @@ def _summary(card: Card, store: Store, items: list[Item], written: int, missing:
         store=store.path,
         dataset=card.name,
         written=written,
-        skipped=len(rows) - written,
+        there=len(rows) - written,
         samples=sum(row.samples for row in rows),
         hours=sum(row.seconds for row in rows) / 3600,
         labels=tally(rows, card.labels, card.unmarked),
         repairs=tuple(repairs),
+        skipped=tuple((bad or {}).items()),
         missing=missing,
     )
 
 
-def _job(item: Item, store: Path, origin: Origin, threads: int) -> Callable[[], Staged]:
-    return partial(_staged, store, item.load(), origin, threads)
+def _job(item: Item, store: Path, origin: Origin, threads: int, skip_bad: bool) -> Callable[[], Staged | Bad]:
+    try:
+        job = item.load()
+    except InputError as error:
+        if not skip_bad:
+            raise
+        return partial(Bad, item.id, str(error))
+    return partial(_staged, store, job, origin, threads, item.id if skip_bad else None)
 
 
 @contextmanager
@@ -218,8 +254,10 @@ def _disk(store: Path) -> Iterator[None]:
         ) from error
 
 
-def _staged(store: Path, job: Callable[[], Recording], origin: Origin, threads: int) -> Staged:
-    """What a worker does: the recording written aside."""
+def _staged(
+    store: Path, job: Callable[[], Recording], origin: Origin, threads: int, skippable: str | None
+) -> Staged | Bad:
+    """What a worker does: the recording written aside, or, where that may be skipped, what is wrong with it."""
     if not (store / ASIDE).is_dir():
         import socket
 
@@ -227,4 +265,10 @@ def _staged(store: Path, job: Callable[[], Recording], origin: Origin, threads: 
             f"the worker on {socket.gethostname()} does not see {store}; a cluster needs a folder that all "
             "its machines share, under one path"
         )
-    return stage(store, job(), origin, threads)
+    try:
+        recording = job()
+    except InputError as error:
+        if skippable is None:
+            raise
+        return Bad(skippable, str(error))
+    return stage(store, recording, origin, threads)

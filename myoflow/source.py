@@ -54,6 +54,7 @@ def convert_dataset(
     subjects: str | None = None,
     progress: Progress | None = None,
     workers: Workers | None = None,
+    skip_bad: bool = False,
 ) -> Summary:
     """Convert a dataset by name; simulated ones need no `raw`."""
     from myoflow.card import load_card
@@ -66,6 +67,7 @@ def convert_dataset(
         subjects=subjects,
         progress=progress or Progress(),
         workers=workers,
+        skip_bad=skip_bad,
     )
 
 

@@ -76,7 +76,7 @@ def start(tmp_path, *arguments):
 def test_the_summary_counts_what_is_in_the_files(card, raw, tmp_path):
     summary = convert(card, raw[0], tmp_path / "s.zarr")
     label = np.concatenate([table[:, 9] for table in raw[1].values()])
-    assert (summary.written, summary.skipped, summary.missing) == (6, 0, 33)
+    assert (summary.written, summary.there, summary.missing) == (6, 0, 33)
     assert summary.samples == len(label)
     for value, name in enumerate(card.labels):
         events = 12 if 1 <= value <= 6 else 0
@@ -107,9 +107,9 @@ def test_whole_recordings_are_not_read_again(card, raw, whole, tmp_path, monkeyp
     monkeypatch.setattr(module.Item, "load", lambda self: read.append(self.id) or real(self))
     summary = convert(card, raw[0], path)
     assert read == ["sub-03/ses-01/run-1", "sub-03/ses-02/run-1"]
-    assert (summary.written, summary.skipped) == (2, 4)
+    assert (summary.written, summary.there) == (2, 4)
     again = convert(card, raw[0], path)
-    assert (again.written, again.skipped, again.samples) == (0, 6, summary.samples)
+    assert (again.written, again.there, again.samples) == (0, 6, summary.samples)
     assert len(read) == 2
     assert tree(path) == whole
 
@@ -121,7 +121,7 @@ def test_a_complete_store_needs_no_lock(card, raw, whole, tmp_path, monkeypatch)
     with Writer(path, module.root_attributes(card), digest), pytest.raises(InputError, match="another process"):
         convert(card, raw[0], path)
     monkeypatch.setattr(module, "Writer", None)
-    assert convert(card, raw[0], path).skipped == 6
+    assert convert(card, raw[0], path).there == 6
 
 
 def test_a_recording_that_was_deleted_is_made_again(card, raw, whole, tmp_path):
@@ -192,6 +192,36 @@ def test_other_options_do_not_mix(card, raw, tmp_path):
     # what only describes may change, and is written anew
     convert(attrs.evolve(card, title="New title"), raw[0], tmp_path / "s.zarr", subjects="2")
     assert open_store(tmp_path / "s.zarr").attrs["title"] == "New title"
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_bad_recordings_can_be_skipped_until_they_are_mended(card, raw, whole, tmp_path, jobs):
+    copy = shutil.copytree(raw[0], tmp_path / "copy")
+    victim = sorted((copy / "02").iterdir())[0]
+    text = victim.read_bytes()
+    victim.write_bytes(text.replace(b"\t", b";", 1))
+    path = tmp_path / "s.zarr"
+    workers = Workers(jobs=jobs)
+    with pytest.raises(InputError, match=victim.name):
+        convert(card, copy, path, workers=workers)
+    done = convert(card, copy, path, workers=workers, skip_bad=True)
+    ((name, why),) = done.skipped
+    assert name == "sub-02/ses-01/run-1" and why.startswith(f"02/{victim.name}:1:")
+    assert done.written + done.there == len(open_store(path)) == 5
+    assert open_store(path).attrs["skipped"] == {name: why}
+    again = convert(card, copy, path, subjects="1", workers=workers)  # what was skipped is not forgotten
+    assert again.skipped == () and open_store(path).attrs["skipped"] == {name: why}
+    victim.write_bytes(text)
+    assert convert(card, copy, path, workers=workers, skip_bad=True).written == 1
+    assert tree(path) == whole
+
+
+def test_nothing_but_bad_recordings_is_an_error(card, raw, tmp_path):
+    copy = shutil.copytree(raw[0], tmp_path / "copy")
+    for file in copy.rglob("*.txt"):
+        file.write_text("x")
+    with pytest.raises(InputError, match=r"all 6 recordings are bad; the first one, sub-01/ses-01/run-1: 01/.*txt:1"):
+        convert(card, copy, tmp_path / "s.zarr", skip_bad=True)
 
 
 def test_a_full_disk_is_said_plainly(card, raw, tmp_path, monkeypatch):

@@ -18,6 +18,9 @@ def convert(
     jobs: Jobs = None,
     subjects: Annotated[Optional[str], typer.Option(help="Only these, such as 1..6 or 1,4,7.")] = None,  # noqa: UP045
     cluster: Cluster = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out recordings whose files are wrong; the store lists them.")
+    ] = False,
     like: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(metavar="FORMAT", help="Convert one file without a card: FILE [STORE]; csv, edf, ... or auto."),
@@ -42,8 +45,8 @@ def convert(
     from myoflow.source import convert_dataset, convert_file, is_simulated
 
     if like is not None:
-        if store is not None or subjects or cluster or jobs:
-            raise InputError("--like takes FILE [STORE], and no --subjects, --jobs or --cluster")
+        if store is not None or subjects or cluster or jobs or skip_bad:
+            raise InputError("--like takes FILE [STORE], and no --subjects, --jobs, --cluster or --skip-bad")
         names = tuple(name.strip() for name in channels.split(",")) if channels else ()
         tables.conversion(convert_file(Path(dataset), raw, like, rate, units, names, variable, hold, progress=Bars()))
         return
@@ -52,7 +55,7 @@ def convert(
     if store is None and is_simulated(dataset):
         raw, store = None, raw  # nothing to read: the only path is the store's
     chosen = workers(jobs, cluster)
-    done = convert_dataset(dataset, raw, store, subjects=subjects, progress=Bars(), workers=chosen)
+    done = convert_dataset(dataset, raw, store, subjects=subjects, progress=Bars(), workers=chosen, skip_bad=skip_bad)
     tables.conversion(done)
 
 

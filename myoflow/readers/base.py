@@ -64,6 +64,8 @@ class Reader:
     version: ClassVar[str] = "1"
     needs_source: ClassVar[bool] = True
     Options: ClassVar[type[Any]]
+    bad: dict[str, str] | None = None
+    """Recordings whose files are wrong, by name, and why: where a dict stands, `refuse` fills it and nothing stops."""
 
     def __init__(self, card: Card) -> None:
         self.card = card
@@ -80,6 +82,12 @@ class Reader:
             InputError: files that must be there are not, or others are.
         """
         raise TypeError(f"{type(self).__name__} does not define recordings")
+
+    def refuse(self, name: str, why: str) -> None:
+        """Say that one recording's files are wrong. Raises InputError, unless such recordings are to be skipped."""
+        if self.bad is None:
+            raise InputError(why)
+        self.bad[name] = why
 
 
 READERS: Registry[Reader] = Registry("reader", "myoflow.readers")

@@ -99,12 +99,15 @@ class EmgUka(Reader):
             kinds = [kind for kind in _KINDS if kind != "a" or key in found["a"]]
             if "-".join(key[:2]) in self.options.wrong_phones:
                 kinds.remove("phones")
-            for kind in kinds:
-                if key not in found[kind]:
-                    file = f"{kind}_{'_'.join(key)}.{_KINDS[kind]}"
-                    raise InputError(f"{source.place}: utterance {utterance} lacks {file}; is an archive missing?")
+            identity = f"sub-{key[0]}/ses-{key[1]}/run-{key[2]}"
+            lacking = [f"{kind}_{'_'.join(key)}.{_KINDS[kind]}" for kind in kinds if key not in found[kind]]
+            if lacking:
+                self.refuse(
+                    identity, f"{source.place}: utterance {utterance} lacks {lacking[0]}; is an archive missing?"
+                )
+                continue
             yield Item(
-                id=f"sub-{key[0]}/ses-{key[1]}/run-{key[2]}",
+                id=identity,
                 parse=partial(_recording, self.card, self.options, key, tuple(kinds), subsets[key]),
                 names=tuple(found[kind][key] for kind in kinds),
                 source=source,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import SequenceMatcher
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +15,7 @@ from myoflow.errors import InputError
 from myoflow.readers.base import READERS, Item, Reader, Subject, bids_attributes, listed, sha256
 from myoflow.readers.gaddy_files import Info, array, info_of, sound_of
 from myoflow.readers.source import File, Source
-from myoflow.readers.textgrid import tiers_of
+from myoflow.readers.textgrid import Interval, tiers_of
 from myoflow.recording import Events, Recording, Stream
 from myoflow.typed import frozen
 
@@ -30,6 +31,8 @@ _GRID = re.compile(r"(?:^|/)([^/]+)/\1_(\d+)_audio\.TextGrid$")
 _SETS = {"silent_parallel_data", "voiced_parallel_data", "nonparallel_data", "silent", "voiced"}  # the last: closed
 _QUIET = {"", "sp", "spn", "sil"}
 _APART_S = 0.1  # audio and EMG may differ in length by this; what the set's own lists of reads say is within 0.02 s
+_WRONG_S = 0.5  # above this, a sound or an alignment is not that of the EMG
+_ALIKE = 0.5  # share of words that an alignment has in common with the text, at least
 _EXPECTED = (
     "folders such as voiced_parallel_data/5-4 with 0_emg.npy, 0_audio.flac, 0_button.npy, 0_info.json (and "
     "text_alignments beside them)"
@@ -99,23 +102,11 @@ class Gaddy(Reader):
             kinds[match[4]] = name
         if not found:
             raise InputError(f"{source.place}: expected {_EXPECTED}; found {source.brief()}")
-        for place, kinds in found.items():
-            for kind in _NEEDED:
-                if kind not in kinds:
-                    raise InputError(f"{source.place}: {_said(place)} lacks {place[2]}_{kind}.{_KINDS[kind]}")
-        rank = {name: i for i, name in enumerate(source.names)}  # the order in which an archive is best read
-        order = sorted(found, key=lambda place: rank[found[place]["info"]])
-        infos = {place: info_of(source.file(found[place]["info"])) for place in order}
-        ids = _ids(source, infos)
+        ids = _ids(source, found)
+        infos = self._infos(source, found, grids, ids)
         twins = _twins(infos)
-        for place in sorted(found, key=lambda place: ids[place]):
+        for place in sorted(infos, key=lambda place: ids[place]):
             grid = grids.get(place[1:])
-            info = infos[place]
-            if grid is None and info.index >= 0 and not _silent(place) and self.options.alignments == "required":
-                raise InputError(
-                    f"{source.place}: {_said(place)} has no text_alignments/{place[1]}/{place[1]}_{place[2]}_audio"
-                    ".TextGrid; put text_alignments beside the data, or set options.alignments to given"
-                )
             there = tuple(kind for kind in _KINDS if kind in found[place])
             yield Item(
                 id=ids[place],
@@ -131,6 +122,37 @@ class Gaddy(Reader):
                 names=tuple(found[place][kind] for kind in there) + ((grid,) if grid and not _silent(place) else ()),
                 source=source,
             )
+
+    def _infos(
+        self,
+        source: Source,
+        found: Mapping[Place, Mapping[str, str]],
+        grids: Mapping[tuple[str, int], str],
+        ids: Mapping[Place, str],
+    ) -> dict[Place, Info]:
+        """What each utterance's `info.json` says; utterances that lack a file are refused."""
+        rank = {name: i for i, name in enumerate(source.names)}  # the order in which an archive is best read
+        infos: dict[Place, Info] = {}
+        for place, kinds in sorted(found.items(), key=lambda item: rank.get(item[1].get("info", ""), 0)):
+            lacking = [f"{place[2]}_{kind}.{_KINDS[kind]}" for kind in _NEEDED if kind not in kinds]
+            if lacking:
+                self.refuse(ids[place], f"{source.place}: {_said(place)} lacks {lacking[0]}")
+                continue
+            try:
+                info = info_of(source.file(kinds["info"]))
+            except InputError as error:
+                self.refuse(ids[place], str(error))
+                continue
+            aligned = place[1:] in grids or info.index < 0 or _silent(place)
+            if not aligned and self.options.alignments == "required":
+                self.refuse(
+                    ids[place],
+                    f"{source.place}: {_said(place)} has no text_alignments/{place[1]}/{place[1]}_{place[2]}_audio"
+                    ".TextGrid; put text_alignments beside the data, or set options.alignments to given",
+                )
+                continue
+            infos[place] = info
+        return infos
 
 
 def _said(place: Place) -> str:
@@ -148,7 +170,7 @@ def _session(place: Place) -> str:
     return name + {"silent": "closedsilent", "voiced": "closedvoiced"}.get(place[0], place[0].partition("_")[0])
 
 
-def _ids(source: Source, places: Mapping[Place, Info]) -> dict[Place, str]:
+def _ids(source: Source, places: Iterable[Place]) -> dict[Place, str]:
     ids = {place: f"sub-{SUBJECT}/ses-{_session(place)}/run-{place[2]:04d}" for place in places}
     owner: dict[str, Place] = {}
     for place, identity in ids.items():
@@ -204,11 +226,19 @@ def _recording(
             sound, rate = sound_of(given[kind], data[kind])
             streams[kind] = Stream(sound[None], rate, "n/a", ("microphone",))
             apart = sound.size / rate - len(emg) / card.rate
+            if abs(apart) > _WRONG_S:
+                raise InputError(
+                    f"{given[kind].where}: lasts {sound.size / rate:.2f} s, but the EMG of {_said(place)} "
+                    f"{len(emg) / card.rate:.2f} s; is it cut off, or of another utterance?"
+                )
             if abs(apart) > _APART_S:
                 repairs.append(f"{kind} is {abs(apart):.2f} s {'longer' if apart > 0 else 'shorter'} than the EMG")
     events, words = _events([], (*card.labels, WORD)), None
     if "grid" in given and info.index >= 0:
-        events, words = _aligned(card, given["grid"], data["grid"], len(emg), repairs)
+        tiers = tiers_of(data["grid"], given["grid"].where)
+        heard = streams["audio"].values.shape[1] / streams["audio"].rate_hz
+        _belongs(given["grid"].where, tiers, place, info.text, heard)
+        events, words = _aligned(card, given["grid"].where, tiers, len(emg), repairs)
     elif info.index >= 0 and not _silent(place):
         repairs.append("it has no alignment: no phones or words")
     _, session, run = (part.partition("-")[2] for part in identity.split("/"))
@@ -251,12 +281,34 @@ def _told(
     return told
 
 
-def _aligned(card: Card, file: File, data: bytes, samples: int, repairs: list[str]) -> tuple[Events, list[str]]:
-    """Phones and words as events in samples of the EMG, and the words; what reaches beyond the EMG is cut."""
-    tiers = tiers_of(data, file.where)
+def _belongs(where: str, tiers: Mapping[str, Sequence[Interval]], place: Place, text: str, heard: float) -> None:
+    """Raises InputError: the alignment has no phones or words, or is that of another utterance."""
     for name in ("phones", "words"):
         if name not in tiers:
-            raise InputError(f"{file.where}: has no tier {name}; it has {listed(list(tiers)) or 'none'}")
+            raise InputError(f"{where}: has no tier {name}; it has {listed(list(tiers)) or 'none'}")
+    end = max((span[2] for spans in tiers.values() for span in spans), default=0.0)
+    if abs(end - heard) > _WRONG_S:
+        raise InputError(
+            f"{where}: ends at {end:.2f} s, but the sound of {_said(place)} lasts {heard:.2f} s; is it the "
+            "alignment of another utterance?"
+        )
+    aligned, said = _words(" ".join(span[3] for span in tiers["words"])), _words(text)
+    if len(said) > 1 and SequenceMatcher(None, aligned, said, autojunk=False).ratio() < _ALIKE:
+        raise InputError(
+            f"{where}: its words ({' '.join(aligned[:6])[:60]}) are not the text of {_said(place)} "
+            f"({' '.join(said[:6])[:60]}); is it the alignment of another utterance?"
+        )
+
+
+def _words(text: str) -> list[str]:
+    """Words of letters; numbers may be aligned as they are spoken."""
+    return re.findall(r"\b[a-z]{2,}\b", re.sub("['’]", "", text.lower()))
+
+
+def _aligned(
+    card: Card, where: str, tiers: Mapping[str, Sequence[Interval]], samples: int, repairs: list[str]
+) -> tuple[Events, list[str]]:
+    """Phones and words as events in samples of the EMG, and the words; what reaches beyond the EMG is cut."""
     rows: list[tuple[int, int, int, str]] = []
     lost = 0
     for tier, spans in tiers.items():
@@ -272,7 +324,7 @@ def _aligned(card: Card, file: File, data: bytes, samples: int, repairs: list[st
                 phone = re.sub(r"\d$", "", text).lower()
                 phone = "sil" if phone in _QUIET else phone
                 if phone not in card.labels:
-                    raise InputError(f"{file.where}:{line}: '{text[:40]}' is not one of the phones")
+                    raise InputError(f"{where}:{line}: '{text[:40]}' is not one of the phones")
                 label = card.labels.index(phone)
             rows.append((onset, stop - onset, label, text))
     if lost:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import unicodedata
 from typing import Any
 
 import attrs
@@ -14,6 +15,8 @@ from myoflow.errors import InputError
 from myoflow.formats.base import guard, missing
 from myoflow.formats.numpy_files import array_of
 from myoflow.readers.source import File
+
+_NO_TEXT = {"Cc", "Cn", "Co", "Cs"}  # control, unassigned, private and surrogate characters
 
 
 @attrs.frozen
@@ -42,6 +45,12 @@ def info_of(file: File) -> Info:
         if not good:
             raise InputError(f"{file.where}: chunk {number} is {chunk!r:.60}, not three sizes (EMG, audio, button)")
         sizes = [a + b for a, b in zip(sizes, chunk, strict=True)]
+    for at, letter in enumerate(told["text"]):
+        if letter == "\ufffd" or unicodedata.category(letter) in _NO_TEXT:
+            raise InputError(
+                f"{file.where}: its text has the character U+{ord(letter):04X} (the {at + 1}th), which nobody can "
+                "read; was it saved in another encoding?"
+            )
     return Info(told["book"], told["sentence_index"], told["text"], (sizes[0], sizes[1], sizes[2]))
 
 

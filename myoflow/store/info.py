@@ -20,7 +20,7 @@ class Info:
     """Totals over a store. `channels` and `rates_hz` are the different values that occur, with how many recordings.
 
     `labels` runs in the card's order; samples outside every event stand under the card's `unmarked` label, or
-    `unmarked` where it names none.
+    `unmarked` where it names none. `skipped` are recordings whose files were wrong, and why.
     """
 
     path: str
@@ -36,6 +36,7 @@ class Info:
     rates_hz: dict[float, int] = attrs.field(hash=False)
     units: tuple[str, ...] = ()
     labels: dict[str, Tally] = attrs.field(factory=dict, hash=False)
+    skipped: dict[str, str] = attrs.field(factory=dict, hash=False)
 
 
 def tally(rows: Iterable[Row], names: Iterable[str], unmarked: str | None) -> dict[str, Tally]:
@@ -74,6 +75,7 @@ def info(store: Store) -> Info:
         rates_hz=dict(sorted(rates.items())),
         units=tuple(sorted({row.units for row in store.rows})),
         labels=tally(store.rows, store.labels, store.attrs.get("unmarked")),
+        skipped=dict(store.attrs.get("skipped", {})),
     )
 
 
@@ -98,6 +100,7 @@ def info_table(store: Store) -> RenderableType:
         ("channels", _counted({str(count): times for count, times in found.channels.items()})),
         ("rate", _counted({f"{rate:g} Hz": times for rate, times in found.rates_hz.items()})),
         ("units", ", ".join(found.units)),
+        *((f"skipped {name}", why) for name, why in found.skipped.items()),
     ):
         facts.add_row(name, value)
     labels = Table(title="labels", title_justify="left", title_style="bold")

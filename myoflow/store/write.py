@@ -79,6 +79,7 @@ class Writer:
         try:
             _refuse_foreign(path, digest, str(attributes.get("dataset", "")))  # the other writer may just have made it
             self._rows = self._repair()
+            self._skipped: dict[str, str] = {} if fresh else dict(layout.attributes(path).get("skipped", {}))
             if fresh:
                 self._write(layout.META, layout.dumps(layout.group_metadata(self._attributes)))
             self._save()
@@ -125,6 +126,10 @@ class Writer:
             self._save()
         return row
 
+    def skipped(self, bad: Mapping[str, str]) -> None:
+        """Note recordings that could not be made, and why; the root's attribute `skipped` until they can."""
+        self._skipped |= bad
+
     def close(self) -> None:
         """Bring index and root metadata up to date, leave nothing aside, give up the lock."""
         with _uninterrupted():
@@ -148,6 +153,8 @@ class Writer:
         It takes 4 kB a recording, which only xarray reads. Above `_MANY` recordings, where opening the whole takes
         long, each subject's folder has that of its own, too.
         """
+        skipped = {name: why for name, why in sorted(self._skipped.items()) if name not in self._rows}
+        attributes = {**self._attributes, **({"skipped": skipped} if skipped else {})}
         many = len(self._rows) > _MANY
         subjects: dict[str, list[str]] = {}
         for identity in sorted(self._rows):
@@ -155,7 +162,7 @@ class Writer:
         for subject, mine in subjects.items():
             inside = self._below(mine, f"{subject}/") if many else None
             self._write(f"{subject}/{layout.META}", layout.dumps(layout.group_metadata({}, inside)))
-        self._write(layout.META, layout.dumps(layout.group_metadata(self._attributes, self._below(self._rows, ""))))
+        self._write(layout.META, layout.dumps(layout.group_metadata(attributes, self._below(self._rows, ""))))
 
     def _below(self, identities: Iterable[str], prefix: str) -> dict[str, Any]:
         """Metadata of recordings, their arrays and the folders between, by path below `prefix`."""

@@ -18,12 +18,13 @@ pytest.importorskip("soundfile")  # comes with the extra `readers`
 from make_gaddy import BOOK, PARTS, flac, make_gaddy, npy, spoken, textgrid, utterance
 
 from myoflow.card import load_card
+from myoflow.conversion import convert
 from myoflow.errors import InputError
 from myoflow.readers import READERS, open_source
 from myoflow.readers.gaddy_files import info_of
 from myoflow.readers.source import File
 from myoflow.readers.textgrid import tiers_of
-from myoflow.store import layout
+from myoflow.store import layout, open_store
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data" / "formats" / "gaddy_info_json.tar.xz"
 CARD = load_card("gaddy_silent_speech")
@@ -200,9 +201,9 @@ def test_two_archives_beside_each_other_give_the_same(corpus, tmp_path):
 
 def test_what_reaches_beyond_the_emg_is_cut_and_counted(copy):
     grid = copy / "text_alignments" / "5-4" / "5-4_1_audio.TextGrid"
-    tiers = spoken(5.0)
-    tiers["words"][-1] = (0.6, 4.0, "late")
-    tiers["words"].append((4.0, 5.0, "later"))
+    tiers = spoken(1.0)
+    tiers["words"][-1] = (0.6, 0.9, "late")
+    tiers["words"].append((0.9, 1.0, "later"))
     grid.write_text(textgrid(tiers))
     rec = one(copy, "0504voiced/run-0001")
     end = rec.emg.shape[1]
@@ -224,10 +225,10 @@ def test_emg_that_is_no_number_is_set_to_zero(copy):
 def test_no_clean_audio_and_audio_of_another_length(copy):
     place = copy / "emg_data" / "voiced_parallel_data" / "5-4"
     (place / "1_audio_clean.flac").unlink()
-    (place / "1_audio.flac").write_bytes(flac(np.zeros(32000, np.int16)))
+    (place / "1_audio.flac").write_bytes(flac(np.zeros(16000, np.int16)))
     rec = one(copy, "0504voiced/run-0001")
     assert set(rec.streams) == {"audio", "button"}
-    assert rec.repairs == (f"audio is {2 - rec.emg.shape[1] / 1000:.2f} s longer than the EMG",)
+    assert rec.repairs == (f"audio is {1 - rec.emg.shape[1] / 1000:.2f} s longer than the EMG",)
 
 
 def test_short_textgrids_and_points_are_read_too():
@@ -277,6 +278,23 @@ BAD = {
         lambda d: flac(np.zeros(99, np.int32), subtype="PCM_24"),
         r"1_audio\.flac: 1 tracks of PCM_24",
     ),
+    "sound too short": (
+        DATA.format("audio.flac"),
+        lambda d: flac(np.zeros(1600, np.int16)),
+        r"1_audio\.flac: lasts 0\.10 s, but the EMG of utterance 1 of voiced_parallel_data/5-4 0\.\d\d s; is it cut",
+    ),
+    "sound of another": (
+        DATA.format("audio.flac"),
+        lambda d: flac(np.zeros(48000, np.int16)),
+        r"1_audio\.flac: lasts 3\.00 s, but the EMG of utterance 1 .* of another utterance\?",
+    ),
+    "no text": (DATA.format("info.json"), replace(b'"text"', b'"words"'), r"5-4/1_info\.json: has no 'text' \(str\)"),
+    "unknown letter": (
+        DATA.format("info.json"),
+        info(text="It\ufffds red."),
+        r"5-4/1_info\.json: its text has the character U\+FFFD \(the 3th\), which nobody can read",
+    ),
+    "control letter": (DATA.format("info.json"), info(text="\x07"), r"the character U\+0007 \(the 1th\)"),
     "no json": (DATA.format("info.json"), replace(b'"book"', b"book"), r"1_info\.json:1: is no JSON"),
     "latin": (DATA.format("info.json"), replace(b"red", b"\xe9"), r"1_info\.json: is no JSON"),
     "no book": (DATA.format("info.json"), replace(b'"book"', b'"b"'), r"1_info\.json: has no 'book' \(str\)"),
@@ -288,6 +306,16 @@ BAD = {
     "no grid": (GRID, replace(b"TextGrid", b"Sound"), r"TextGrid:1: is no TextGrid"),
     "no tier": (GRID, replace(b'"phones"', b'"segments"'), r"TextGrid: has no tier phones; it has words, segments"),
     "no phone": (GRID, replace(b'"IH1"', b'"XX1"'), r"TextGrid:\d+: 'XX1' is not one of the phones"),
+    "grid of another length": (
+        GRID,
+        lambda d: textgrid(spoken(5.0)).encode(),
+        r"TextGrid: ends at 5\.00 s, but the sound of utterance 1 of voiced_parallel_data/5-4 lasts 0\.\d\d s; is",
+    ),
+    "grid of another text": (
+        GRID,
+        lambda d: d.replace(b"it's", b"no").replace(b"red", b"one"),
+        r"TextGrid: its words \(no one\) are not the text of utterance 1 of voiced_parallel_data/5-4 \(its red\)",
+    ),
     "an overlap": (GRID, replace(b"xmin = 0.15", b"xmin = 0.05"), r"TextGrid:\d+: tier phones: 0\.05 to 0\.2 s does"),
     "no number": (GRID, replace(b"xmin = 0.15", b"xmin = soon"), r"TextGrid:\d+: expected a number, found "),
     "not text": (GRID, replace(b"red", b"\xff\xfe"), r"TextGrid:\d+: is not plain text \(byte 0xff\)"),
@@ -317,6 +345,32 @@ def test_wrong_folders(copy, tmp_path_factory):
     utterance(copy, PARTS["s"], "5-4", 1, 5)  # would be the session 0504silent, too
     with pytest.raises(InputError, match=r"would both be sub-1/ses-0504silent/run-0001"):
         items(copy)
+
+
+def test_bad_utterances_can_be_skipped_and_are_listed(copy, tmp_path):
+    """A missing sound, no text, a cut sound, a lost alignment: four of 17, the rest is whole."""
+    (copy / DATA.format("audio.flac")).unlink()
+    day = copy / "emg_data" / "voiced_parallel_data" / "5-10"
+    (day / "1_info.json").write_text(json.dumps(json.loads((day / "1_info.json").read_text()) | {"text": 5}))
+    (day / "2_audio.flac").write_bytes(flac(np.zeros(99, np.int16)))
+    (copy / "text_alignments" / "5-10" / "5-10_3_audio.TextGrid").unlink()
+    with pytest.raises(InputError, match=r"voiced_parallel_data/5-(4|10)"):
+        convert(CARD, copy, tmp_path / "s.zarr")
+    done = convert(CARD, copy, tmp_path / "s.zarr", skip_bad=True)
+    expected = {
+        "sub-1/ses-0504voiced/run-0001": "utterance 1 of voiced_parallel_data/5-4 lacks 1_audio.flac",
+        "sub-1/ses-0510voiced/run-0001": "emg_data/voiced_parallel_data/5-10/1_info.json: has no 'text' (str)",
+        "sub-1/ses-0510voiced/run-0002": "emg_data/voiced_parallel_data/5-10/2_audio.flac: lasts 0.01 s, but",
+        "sub-1/ses-0510voiced/run-0003": "utterance 3 of voiced_parallel_data/5-10 has no text_alignments/5-10/",
+    }
+    store = open_store(tmp_path / "s.zarr")
+    assert (done.written, len(store), len(done.skipped)) == (13, 13, 4)
+    for told in (dict(done.skipped), store.attrs["skipped"]):
+        assert {name: why for name, why in told.items() if expected[name] in why} == told
+        assert set(told) == set(expected) and not any(str(copy) in why for why in told.values())
+    assert all(f"skipped {name}" in str(done) for name in expected)
+    twins = {twin for row in store.rows for twin in store.raw(row.id).attrs.get("twins", ())}
+    assert "sub-1/ses-0504voiced/run-0001" not in twins  # what lacks a file is nobody's twin
 
 
 @pytest.mark.data

@@ -47,6 +47,7 @@ FLOORS = [
         "checkpoint",
         "train",
         "fit",
+        "hearing",
         "answers",
         "decisions",
         "predictions",

@@ -14,6 +14,7 @@ import numpy as np
 
 from myoflow import weights
 from myoflow.answers import Answers, concat
+from myoflow.audit import Audit
 from myoflow.engine import Parameters
 from myoflow.errors import InputError
 from myoflow.files import read_json, write_json
@@ -70,6 +71,7 @@ class Experiment:
             "protocol": self.recipe.protocol,
             "split": [dict(zip(PARTS, map(list, fold), strict=True)) for fold in folds],
             **self.task.summarise(models, self.recipe.evaluate, self.main),
+            "audit": self.audit.plain(),
         }
         if parity := self._parity():
             metrics["parity"] = parity
@@ -85,6 +87,7 @@ class Experiment:
             self.plans = plan_recipe(self.recipe, spec=spec)
             self.others = Others(self.recipe.data, self.progress, self.workers)
             self._same_data()
+        self.audit = Audit(self.recipe, self.plans[self.main], self.store)
 
     def held_out(self, name: str, number: int) -> Any:
         """Test examples of a fold, as the named model gets them; `open` comes first."""
@@ -213,6 +216,7 @@ class Experiment:
     def _count(self, fold: int, found: Sequence[Any]) -> None:
         if any(row["fold"] == fold for row in self.counts):
             return
+        self.audit.fold(found)
         folds = self.recipe.data.split.parts
         for part, examples in zip(PARTS, found, strict=True):
             self.counts.append(

@@ -120,7 +120,8 @@ def _protocol(recipe: Recipe, metrics: Mapping[str, Any], plan: Plan) -> Protoco
         rate_hz=step.before.rate_hz,
         normalisation=", ".join(_text(s) for s in stages if s.name in ("zscore", "minmax", "robust")) or "none",
         seeds=recipe.train.seeds,
-        leaks=_leaks(recipe, stages),
+        leaks=tuple(found["text"] for found in metrics["audit"] if found["leak"]),
+        checks=tuple(found["text"] for found in metrics["audit"] if not found["leak"]),
         notes=(f"even grid at {recipe.data.regularise:g} Hz by time stamps",) if recipe.data.regularise else (),
     )
 
@@ -153,17 +154,6 @@ def _words(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _leaks(recipe: Recipe, stages: Sequence[Any]) -> tuple[str, ...]:
-    found = []
-    if any(getattr(stage, "over", None) == "recording" for stage in stages):
-        found.append("Normalisation uses statistics of whole test recordings, which a live decoder does not have.")
-    if any(getattr(stage, "zero_phase", False) for stage in stages):
-        found.append("Zero-phase filters look into the future of each window.")
-    if recipe.data.splice:
-        found.append("Labels of the test recordings decided which samples were filtered together.")
-    return tuple(found)
 
 
 def _dataset(recipe: Recipe) -> DatasetCard:

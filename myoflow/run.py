@@ -68,12 +68,7 @@ class Run:
         given, trained = Spec.of(array), self.spec(model)
         if "units" not in array.attrs:
             raise InputError(f"the array has no units; trained on {trained.units}: set attrs['units']")
-        if given.size("channel") != trained.size("channel"):
-            raise InputError(f"trained on {trained.size('channel')} channels, got {given.size('channel')}")
-        if abs(given.rate_hz - trained.rate_hz) > 1e-6 * trained.rate_hz:
-            raise InputError(f"trained at {trained.rate_hz:g} Hz, got {given.rate_hz:g} Hz; resample first")
-        if given.units != trained.units:
-            raise InputError(f"trained on {trained.units}, got {given.units}; convert first")
+        trained.require_source(given)
         if "channel" in array.coords and given.channels != trained.channels:
             raise InputError(
                 f"trained on channels {', '.join(trained.channels)}, got {', '.join(given.channels)}; put them in that "

@@ -126,6 +126,15 @@ class Spec:
                 hint = "; put it before the window stage"
             raise PlanError(f"takes {wanted}, but gets {self.describe()}{hint}")
 
+    def require_source(self, given: Spec) -> None:
+        """Raise PlanError unless a signal has the channels (by number), rate and units of this one, trained on."""
+        if given.size("channel") != self.size("channel"):
+            raise PlanError(f"trained on {self.size('channel')} channels, got {given.size('channel')}")
+        if abs(given.rate_hz - self.rate_hz) > 1e-6 * self.rate_hz:
+            raise PlanError(f"trained at {self.rate_hz:g} Hz, got {given.rate_hz:g} Hz; resample first")
+        if given.units != self.units:
+            raise PlanError(f"trained on {self.units}, got {given.units}; convert first")
+
     def evolve(self, **changes: Any) -> Spec:
         """A copy with some fields changed."""
         return attrs.evolve(self, **changes)

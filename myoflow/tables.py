@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +13,8 @@ from myoflow.errors import InputError, MyoflowError, did_you_mean
 from myoflow.typed import describe, hints_of, plain
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.table import Table
 
     from myoflow.bench import Cost
@@ -100,8 +102,45 @@ def plans(recipe: Recipe, found: dict[str, Plan]) -> None:
 def scores(run: Run) -> None:
     """The scores of a finished run, with its protocol."""
     metrics = run.metrics
+    _print(_scored(metrics, run.recipe.train.task.measures))
+    _print(
+        f"{_tested(metrics)}, protocol {metrics['protocol']}; {_interval(metrics)}",
+        *audited(metrics["audit"]),
+        f"report: {run.folder / 'report.html'}",
+    )
+
+
+def evaluation(found: Mapping[str, Any], measures: Mapping[str, Measure], path: Path) -> None:
+    """Scores of a run's models on a store, by subject where there are several."""
+    _print(_scored(found, measures))
+    subjects = found["models"][found["main"]]["per_subject"]
+    if len(subjects) > 1:
+        table = _table("subject", *found["metrics"], title=found["main"], right=tuple(found["metrics"]))
+        for subject, row in subjects.items():
+            table.add_row(subject, *(measures[name].text(row[name]["value"]) for name in found["metrics"]))
+        _print(table)
+    _print(f"{_tested(found)}; {_interval(found)}", *audited(found["audit"]), f"kept: {path}")
+
+
+def comparison(found: Mapping[str, Any], measures: Mapping[str, Measure]) -> None:
+    """Two runs' models on the same examples."""
+    one, other = found["one"], found["other"]
+    columns = (one["name"], other["name"], "difference", "p")
+    table = _table("metric", *columns, right=columns)
+    for name, gap in found["differences"].items():
+        m = measures[name]
+        moved, low, high = (m.number(gap[key], signed=True) for key in ("value", "low", "high"))
+        sides = (m.text(side["metrics"][name]["value"]) for side in (one, other))
+        table.add_row(name, *sides, f"{moved} [{low}, {high}]", f"{gap['p']:.3g}{'' if gap['exact'] else ' (sampled)'}")
+    _print(table)
+    _print(f"{_tested(found)}; {_interval(found)}; p: two-sided, models swapped on whole {found['interval']['unit']}s")
+    for side in (one, other):
+        _print(*(f"{side['name']}: {text}" for text in audited(side["audit"])))
+
+
+def _scored(metrics: Mapping[str, Any], measures: Mapping[str, Measure]) -> Table:
+    """A row a model, then the main model's lead over each other one."""
     table = _table("model", *metrics["metrics"], right=tuple(metrics["metrics"]))
-    measures = run.recipe.train.task.measures
     for name, model in metrics["models"].items():
         cells = [
             f"{measures[k].text(m['value'])} [{measures[k].number(m['low'])}, {measures[k].number(m['high'])}]"
@@ -114,13 +153,23 @@ def scores(run: Run) -> None:
             value, low, high = (measures[metric].number(moved[key], signed=True) for key in ("value", "low", "high"))
             cells.append(f"{value} [{low}, {high}]")
         table.add_row(f"{metrics['main']} - {name}", *cells)
-    interval = metrics["interval"]
-    _print(table)
-    _print(
-        f"{metrics['windows']} test windows of {len(metrics['subjects'])} subjects, protocol {metrics['protocol']}; "
-        f"95 % intervals by bootstrap over {interval['unit']}s",
-        f"report: {run.folder / 'report.html'}",
-    )
+    return table
+
+
+def _tested(metrics: Mapping[str, Any]) -> str:
+    return f"{metrics['windows']} test windows of {len(metrics['subjects'])} subjects"
+
+
+def _interval(metrics: Mapping[str, Any]) -> str:
+    return f"95 % intervals by bootstrap over {metrics['interval']['unit']}s"
+
+
+def audited(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What the audit found: every leak in a line, and what else a reader should know."""
+    leaks = [f"leak: {found['text']}" for found in findings if found["leak"]]
+    looked = [found["text"] for found in findings if not found["leak"] and found["about"] in ("people", "recordings")]
+    clean = [] if leaks else [f"audit ({', '.join(found['about'] for found in findings)}): no leak found"]
+    return [*leaks, *clean, *looked]
 
 
 def parity(found: Parity, measures: Mapping[str, Measure]) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import sys
 
-from myoflow.cli import backends, data, recipes, stream, text
+from myoflow.cli import backends, data, recipes, scores, stream, text
 from myoflow.cli.app import app
 
-__all__ = ["app", "backends", "data", "main", "recipes", "stream", "text"]
+__all__ = ["app", "backends", "data", "main", "recipes", "scores", "stream", "text"]
 
 
 def main() -> None:

@@ -19,7 +19,8 @@ class Protocol:
     """How the score came about. `units` maps train, valid and test to the names of `split_by`'s units.
 
     With `folds` every unit is tested once and `units` may stay empty. `leaks` says, one sentence each, what a
-    published protocol lets its training see of the test; a strict one has none.
+    published protocol lets its training see of the test; a strict one has none. `checks` says what was looked at and
+    does not leak.
     """
 
     kind: Literal["strict", "published"] = "strict"
@@ -34,6 +35,7 @@ class Protocol:
     normalisation: str | None = None
     seeds: tuple[int, ...] = ()
     leaks: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

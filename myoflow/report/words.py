@@ -143,6 +143,7 @@ def protocol_words(protocol: Protocol) -> list[tuple[str, str]]:
     if protocol.seeds:
         several = f"; scores are means over {len(protocol.seeds)} seeds" if len(protocol.seeds) > 1 else ""
         rows.append(("Seeds" if several else "Seed", ", ".join(map(str, protocol.seeds)) + several))
+    rows += [("Audit", " ".join((*protocol.leaks, *protocol.checks)))] if protocol.leaks or protocol.checks else []
     return rows + [("Note", note) for note in protocol.notes]
 
 
@@ -168,6 +169,8 @@ def banners(summary: RunSummary) -> list[str]:
         lines += [f"Published protocol: {leak}" for leak in summary.protocol.leaks]
         if not summary.protocol.leaks:
             lines.append("Published protocol: not comparable with strict results.")
+    elif summary.protocol:
+        lines += [f"Leak: {leak}" for leak in summary.protocol.leaks]
     return list(dict.fromkeys(lines))
 
 

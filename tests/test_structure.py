@@ -55,7 +55,20 @@ FLOORS = [
         "scores",
         "report",
     ),
-    ("mix", "models", "parity", "audit", "gather", "experiment", "verify", "evaluate", "compare", "bench", "run", "live"),
+    (
+        "mix",
+        "models",
+        "parity",
+        "audit",
+        "gather",
+        "experiment",
+        "verify",
+        "evaluate",
+        "compare",
+        "bench",
+        "run",
+        "live",
+    ),
     ("tables", "cli", "__main__", "__init__"),
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -90,6 +90,10 @@ class Examples(Protocol):
         """Each row's subject, session, subset or repetition, as text."""
         ...
 
+    def places(self) -> dict[str, Array]:
+        """Where each row comes from: subject, session, repetition, recording and start_s, `(row,)` each."""
+        ...
+
     def take(self, rows: Array) -> Any:
         """The input of the given rows, in that order: a `Part`, where first axis is the row."""
         ...

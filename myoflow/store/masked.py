@@ -55,6 +55,10 @@ class Masked:
         """Each window's subject, session or subset."""
         return self.windows.units(by)
 
+    def places(self) -> dict[str, Array]:
+        """Where each window comes from."""
+        return self.windows.places()
+
     def steps(self, size: int) -> int:
         """How many batches of `size` windows there are."""
         return self.windows.steps(size)

@@ -19,12 +19,13 @@ from myoflow.typed import Hz, Mismatch, frozen
 class Download:
     """A file to fetch; `unpack` makes a folder of an archive, which readers do not need.
 
-    `bytes` and `sha256` where they are published or known from an earlier download.
+    `bytes`, `sha256` and `md5` where they are published or known from an earlier download.
     """
 
     url: str
     bytes: int | None = None
     sha256: str | None = None
+    md5: str | None = None
     unpack: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -32,6 +33,8 @@ class Download:
             raise Mismatch(f"expected an http(s) address, got '{self.url}'", ("url",))
         if self.sha256 is not None and not re.fullmatch("[0-9a-f]{64}", self.sha256):
             raise Mismatch("expected 64 hexadecimal digits in lower case", ("sha256",))
+        if self.md5 is not None and not re.fullmatch("[0-9a-f]{32}", self.md5):
+            raise Mismatch("expected 32 hexadecimal digits in lower case", ("md5",))
 
 
 @frozen

@@ -106,7 +106,13 @@ def _ensure(card: Card, download: Download, folder: Path, name: str, progress: P
     wanted = download.sha256 or known.get(name, {}).get("sha256")
     fresh = not target.exists()
     path = _download(card, download, folder, name, progress) if fresh else target
-    found = sha256_of(path)
+    if fresh and download.md5 is not None and (other := _hash_of(path, "md5")) != download.md5:
+        path.unlink()
+        raise MyoflowError(
+            f"{download.url} is not the published file: MD5 {other}, but the card's is {download.md5}. Nothing was "
+            "kept; fetch it again"
+        )
+    found = _hash_of(path, "sha256")
     if wanted is not None and found != wanted:
         said = "the card's" if download.sha256 else f"the first download's, kept in {ledger}"
         if fresh:
@@ -128,10 +134,10 @@ def _ensure(card: Card, download: Download, folder: Path, name: str, progress: P
     return fresh
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, read in blocks."""
+def _hash_of(path: Path, kind: str) -> str:
+    """Digest of a file, read in blocks."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, kind).hexdigest()
 
 
 def _note(folder: Path, name: str) -> Path:

@@ -174,6 +174,16 @@ def test_a_file_shorter_than_the_card_says_is_refused(server, tmp_path):
     assert not any(name.endswith((".zip", ".part")) for name in names(tmp_path))
 
 
+def test_a_published_md5_is_asked_of_the_download(server, tmp_path):
+    with pytest.raises(
+        MyoflowError, match=r"not the published file: MD5 \w{32}, but the card's is 0{32}\. Nothing was kept"
+    ):
+        fetch(card(server, md5="0" * 32), tmp_path)
+    assert not any(name.endswith((".zip", ".part")) for name in names(tmp_path))
+    fetch(card(server, md5=hashlib.md5(DATA).hexdigest()), tmp_path)
+    assert (tmp_path / "set 1.zip").read_bytes() == DATA
+
+
 def test_a_file_that_is_another_by_now_is_refused(server, tmp_path):
     fetch(card(server), tmp_path)
     server.data, server.tag = DATA[::-1], '"two"'
@@ -226,7 +236,8 @@ def test_sets_behind_a_login_say_where_to_get_them(tmp_path):
 
 
 def test_cards_with_bad_downloads_are_refused(tmp_path):
-    for values in ({"url": "file:///etc/passwd"}, {"url": "https://a/b.zip", "sha256": "12"}):
+    wrong = [{"url": "file:///etc/passwd"}, *({"url": "https://a/b.zip", kind: "12"} for kind in ("sha256", "md5"))]
+    for values in wrong:
         with pytest.raises(Mismatch):
             Download(**values)
     for name in ("", "../a", ".hidden", "a\\b"):

@@ -119,7 +119,7 @@ def test_known_engines_are_the_registered_ones() -> None:
     [
         (
             "engine: tork\n",
-            "1:9: there is no engine 'tork'; did you mean 'torch'? Engines: host, onnx, ",
+            "1:9: there is no engine 'tork'; did you mean 'torch'? Engines: host, ",
         ),
         ("engine: host\ndevice: gpu\n", "2:9: backend mine.device: 'gpu' is not one of: cpu, cuda"),
         ("device: cpu\n", "1:1: backend mine needs 'engine' (text)"),

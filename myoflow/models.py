@@ -56,9 +56,9 @@ def plan_recipe(recipe: Recipe, backend: str | None = None, spec: Spec | None = 
             plans[name] = pipeline.plan(spec)
             cut = find_cut(plans[name])
             learned(plans[name], cut + 1)
-            recipe.train.task.check(plans[name])
             if recipe.data.also and not recipe.train.task.mixes:
                 raise PlanError(f"data.also is for tasks that learn without labels; {recipe.train.task.name} does not")
+            recipe.train.task.check(plans[name])
             mix.plans(recipe.data, plans[name])
             if recipe.data.split.by == "repetition":
                 _refuse_recording_statistics(plans[name], cut)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from myoflow.errors import InputError
+from myoflow.files import read_json
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +30,7 @@ PLAIN = {
 
 def read(path: str | Path) -> dict[str, torch.Tensor]:
     """All tensors of a file by name: safetensors, or a checkpoint of torch or Lightning. A run's folder stands for
-    its first model's weights, an exported folder for its `model.safetensors`.
+    the weights of its own pipeline, an exported folder for its `model.safetensors`.
 
     Raises:
         InputError: the file is missing, damaged or of another kind, or its pickle asks for code to be run.
@@ -43,16 +44,27 @@ def read(path: str | Path) -> dict[str, torch.Tensor]:
 
 def _file(path: Path) -> Path:
     if path.is_dir():
-        choices = [path / "model.safetensors", *sorted(path.glob("fold-1/*/seed-*/weights.safetensors"))]
-        choices = [choice for choice in choices if choice.is_file()]
-        if not choices:
-            raise InputError(f"there are no weights in the folder {path}: neither a finished run's nor exported ones")
-        return choices[0]
+        return _in_folder(path)
     if not path.is_file():
         raise InputError(f"there are no weights at {path}")
     if path.suffix not in (".safetensors", *CHECKPOINTS) and not VOCODER.fullmatch(path.name):
         raise InputError(f"{path}: weights are read from .safetensors, {', '.join(CHECKPOINTS)} or a run's folder")
     return path
+
+
+def _in_folder(path: Path) -> Path:
+    """The exported weights of a folder, or those of a run's own pipeline, first fold and seed."""
+    if (path / "model.safetensors").is_file():
+        return path / "model.safetensors"
+    main = read_json(path / "metrics.json", {}).get("main")
+    if main is None:
+        raise InputError(
+            f"there are no weights in the folder {path}: neither exported ones nor those of a finished run"
+        )
+    seeds = sorted((path / "fold-1" / main).glob("seed-*/weights.safetensors"))
+    if not seeds:
+        raise InputError(f"the run {path} has no weights of {main}")
+    return seeds[0]
 
 
 def _safetensors(path: Path) -> dict[str, torch.Tensor]:

@@ -28,6 +28,7 @@ def trained(folder: Path) -> Path:
     tensors = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
     path = folder / "fold-1" / "tinymyo" / "seed-0" / "weights.safetensors"
     path.parent.mkdir(parents=True)
+    (folder / "metrics.json").write_text('{"main": "tinymyo"}')
     weights.save(
         path, Parameters(weights={**tensors, "reconstruct.decoder_pred.bias": tensors["tinymyo.norm.bias"]}), header
     )

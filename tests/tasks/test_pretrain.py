@@ -1,0 +1,269 @@
+"""Pre-training from several stores to a report; killed at any time it ends as if it had not been; shared out it learns
+the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from myoflow import train
+from myoflow.dsp.masking import Hiding
+from myoflow.errors import InputError, RecipeError
+from myoflow.models import plan_recipe
+from myoflow.nn.encoder import Encoder, Patches
+from myoflow.nn.masking import Decoder
+from myoflow.recipe import Train, load
+from myoflow.run import load_run, run_recipe
+from myoflow.store.masked import Masked
+from myoflow.store.windows import Windows
+from myoflow.tasks.pretrain import Pretrain
+
+torch.set_num_threads(1)
+
+RECIPE = """
+data:
+  dataset: tiny
+  split: {by: subject, valid: [3], test: [4]}
+  also:
+    fast: {channels: [E1, E2, E3, E4, E5], split: {by: subject, train: [1], valid: none, test: [2]}}
+pipeline:
+  - resample: {rate: 200 Hz}
+  - highpass: {cut: 5 Hz}
+  - zscore: {over: train, per: all}
+  - pad: {channels: 8}
+  - window: {length: 200 ms, stride: 100 ms}
+  - augment: {channel_dropout: 0, jitter: 0}
+  - patch: {length: 10 samples}
+  - tinymyo: {layers: 1, width: 16, heads: 1}
+  - reconstruct: {power: true}
+baselines:
+  no_positions: [patch: {length: 10 samples}, tinymyo: {layers: 1, width: 16, heads: 1, positions: none}, reconstruct]
+train: {task: pretrain, epochs: 2, lr: 2e-3, batch: 16, accumulate: 2}
+"""
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory):
+    """A folder with the cards of two simulated stores, at 200 and 400 Hz."""
+    folder = tmp_path_factory.mktemp("pretrain")
+    tiny.write(folder, RECIPE)
+    fast = (
+        tiny.CARD.replace("name: tiny", "name: fast").replace("200 Hz", "400 Hz").replace("subjects: 4", "subjects: 2")
+    )
+    (folder / "datasets" / "fast.yaml").write_text(fast)
+    before = Path.cwd()
+    os.chdir(folder)
+    yield folder
+    os.chdir(before)
+
+
+@pytest.fixture(scope="module")
+def run(place: Path):
+    return run_recipe(load("tiny_run.yaml"), out=place / "run")
+
+
+def test_two_stores_of_other_rates_and_channels_are_learned_together(run, place: Path) -> None:
+    subjects = run.metrics["subjects"]
+    assert subjects == ["04", "fast/02"]
+    scores = run.metrics["models"]["tinymyo"]["metrics"]
+    assert set(scores) == {"masked_loss", "visible_loss", "patch_mean_loss", "linear_loss", "explained"}
+    assert set(run.metrics["differences"]) == {"no_positions"}
+    assert scores["explained"]["value"] == pytest.approx(
+        1 - scores["masked_loss"]["value"] / scores["patch_mean_loss"]["value"], abs=1e-4
+    )
+    lines = (place / "run/fold-1/tinymyo/seed-0/history.jsonl").read_text().splitlines()
+    assert all(json.loads(line)["per_second"] > 0 for line in lines)
+
+
+def test_the_report_shows_reconstructions_guesses_and_channels(run, place: Path) -> None:
+    page = (place / "run/report.html").read_text()
+    for words in ("Reconstructions", "Guesses without learning", "Channels as the network knows them", "tinymyo, fast"):
+        assert words in page
+
+
+def test_its_weights_start_another_training(run, place: Path) -> None:
+    text = tiny.RECIPE.replace("tinymyo: {layers: 1", f"tinymyo: {{weights: {place / 'run'}, layers: 1")
+    text = text.replace("length: 20 samples", "length: 10 samples").replace("seeds: [0, 1]", "seeds: [0]")
+    text = text.replace("  - bandpass", "  - resample: {rate: 200 Hz}\n  - bandpass")
+    (place / "tuned.yaml").write_text(text)
+    run_recipe(load("tuned.yaml", ["data.share=0.5"]), out=place / "tuned")
+    log = (place / "tuned/log.txt").read_text()
+    assert f"tinymyo starts from {place / 'run'}, without decoder_pred.bias, decoder_pred.weight" in log
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        (["train.task=classify"], "data.also is for tasks that learn without labels"),
+        (["pipeline.pad=null"], "data.also.fast, and"),
+        (["pipeline.resample=null"], "data.also.fast, and"),
+        (["pipeline.reconstruct=null"], "pre-training needs a pipeline that ends in patch, tinymyo, reconstruct"),
+        (["data.split.by=session", "data.split.valid=none", "data.split.test=[1]"], "the first data by session"),
+        (["data.also.fast.dataset=fsat"], "did you mean 'fast'"),
+        (["data.also.fast.colour=red"], "data.also.fast has no field 'colour'"),
+        (["train.mask=1.5"], "train.mask: must be < 1"),
+        (["train.label_smoothing=0.1"], "has no field 'label_smoothing'"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_data_is_read(place: Path, changes: list[str], words: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        plan_recipe(load("tiny_run.yaml", changes))
+    assert words in str(error.value)
+
+
+def test_a_channel_or_a_unit_that_a_store_does_not_have(place: Path, run) -> None:
+    for change, words in (
+        ("data.also.fast.channels=[E1, E2, E3, E4, F5]", "has no channel 'F5'"),
+        ("data.also.fast.split.test=[7]", "asks for subject 7"),
+    ):
+        with pytest.raises(InputError, match=words):
+            run_recipe(load("tiny_run.yaml", [change]), out=place / "bad")
+
+
+# --- one loop, killed and shared out --------------------------------------------------------------------------------
+
+
+def windows() -> Masked:
+    rng = np.random.default_rng(0)
+    time_ = np.arange(2000) / 30
+    waves = [np.sin(time_ + phase)[None] * rng.uniform(0.5, 1, (4, 1)) for phase in range(3)]
+    signals = tuple((wave + 0.1 * rng.standard_normal(wave.shape)).astype(np.float32) for wave in waves)
+    signals[1][2:] = 0  # two electrodes are not there
+    starts = np.tile(np.arange(0, 1980, 60), 3)
+    return Masked.of(
+        Windows(
+            signals=signals, rate_hz=100.0, ids=("a", "b", "c"), subjects=("1", "2", "3"), sessions=("",) * 3,
+            subsets=("",) * 3, length=20, recording=np.repeat(np.arange(3, dtype=np.int32), 33), start=starts,
+            label=np.full(99, -1), repetition=np.zeros(99, np.int16),
+        )
+    )  # fmt: skip
+
+
+def learn(folder: Path, dropout: float = 0.1, **settings) -> dict[str, torch.Tensor]:
+    torch.manual_seed(0)
+    encoder = Encoder(channels=4, patches=5, features=4, width=8, layers=1, heads=1, dropout=dropout, drop_path=dropout)
+    module = torch.nn.Sequential(Patches(4), encoder, Decoder(8, 4))
+    examples = windows()
+    made = Train(**{"task": Pretrain(), "epochs": 3, "lr": 5e-3, "batch": 10, "accumulate": 2, **settings})
+    train.fit(
+        module,
+        lambda epoch: examples.shuffled(10, np.random.default_rng([1, epoch])),
+        lambda: examples.batches(32),
+        made,
+        seed=0,
+        steps_per_epoch=examples.steps(10),
+        folder=folder,
+    )
+    return module.state_dict()
+
+
+def test_it_learns_and_starts_from_where_it_stopped_within_an_epoch(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(train, "CHECKPOINT_S", 0.0)
+    whole = learn(tmp_path / "whole")
+    losses = [json.loads(line) for line in (tmp_path / "whole/history.jsonl").read_text().splitlines()]
+    assert losses[-1]["loss"] < losses[0]["loss"] and losses[-1]["valid_gauge"] < losses[-1]["valid_loss"]
+    update, calls = train._Training.update, iter(range(100))
+
+    def dies(self, group):
+        if next(calls) in (2, 7, 9):
+            raise KeyboardInterrupt
+        return update(self, group)
+
+    monkeypatch.setattr(train._Training, "update", dies)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            learn(tmp_path / "cut")
+    cut = learn(tmp_path / "cut")
+    assert all(torch.equal(cut[name], whole[name]) for name in whole)
+    again = [json.loads(line) for line in (tmp_path / "cut/history.jsonl").read_text().splitlines()]
+    assert [e["loss"] for e in again] == [e["loss"] for e in losses]
+
+
+def test_mixup_of_what_cannot_be_mixed_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="mixup is for examples that are one array"):
+        learn(tmp_path, mixup=0.2)
+
+
+def test_masks_of_validation_stay_and_those_of_training_change() -> None:
+    examples, hiding = windows(), Hiding()
+    first, again = (next(iter(examples.batches(99)))[0] for _ in range(2))
+    assert np.array_equal(first["draw"], again["draw"]) and len(set(first["draw"].tolist())) == 99
+    rng = np.random.default_rng(0)
+    one, two = (next(iter(examples.shuffled(99, rng)))[0] for _ in range(2))
+    assert not set(one["draw"].tolist()) & set(two["draw"].tolist())
+    there = first["present"]
+    assert there.sum(1).tolist() == [4] * 33 + [2] * 33 + [4] * 33
+    assert hiding.masks(there, 5, first["draw"]).sum((1, 2)).tolist() == [10] * 33 + [5] * 33 + [10] * 33
+
+
+JOB = """
+import sys, pathlib
+sys.path.insert(0, sys.argv[2])
+from myoflow import train
+train.CHECKPOINT_S = 0.0
+from myoflow.recipe import load
+from myoflow.run import resume_run, run_recipe
+out = pathlib.Path(sys.argv[1])
+if (out / "recipe.yaml").is_file():
+    resume_run(out)
+else:
+    run_recipe(load("tiny_run.yaml", ["train.epochs=25", "baselines=null"]), out=out)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_killed_five_times_at_random_ends_with_the_same_weights(place: Path, run) -> None:
+    (place / "job.py").write_text(textwrap.dedent(JOB))
+    command = [sys.executable, str(place / "job.py")]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, str(place / "whole"), str(tiny.__file__)], check=True, env=env)
+    chance = random.Random(5)
+    checkpoint = place / "killed/fold-1/tinymyo/seed-0/checkpoint.pt"
+    for _ in range(5):
+        worker = subprocess.Popen([*command, str(place / "killed"), str(tiny.__file__)], env=env)
+        known = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
+        while worker.poll() is None and (not checkpoint.is_file() or checkpoint.stat().st_mtime_ns == known):
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.3))
+        worker.kill()
+        assert worker.wait() == -signal.SIGKILL, "the run was over before it was killed: give it more epochs"
+    subprocess.run([*command, str(place / "killed"), str(tiny.__file__)], check=True, env=env)
+    whole, killed = (
+        (place / name / "fold-1/tinymyo/seed-0/weights.safetensors").read_bytes() for name in ("whole", "killed")
+    )
+    assert whole == killed
+    assert load_run(place / "killed").metrics == load_run(place / "whole").metrics
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
+    code = """
+        import os, sys, pathlib
+        sys.path[:0] = [os.path.dirname(sys.argv[1]), os.path.dirname(os.path.dirname(sys.argv[1]))]
+        import test_pretrain as t
+        t.learn(pathlib.Path(sys.argv[2]), 0.0)
+    """
+    (tmp_path / "job.py").write_text(textwrap.dedent(code))
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path / "job.py")]
+    env = {**os.environ, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
+    env["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
+    subprocess.run([sys.executable, *command, __file__, str(tmp_path / "two")], check=True, env=env)
+    learn(tmp_path / "one", 0.0)
+    one, two = (
+        [json.loads(line) for line in (tmp_path / name / "history.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    )
+    for key in ("loss", "valid_loss", "valid_gauge"):
+        assert [e[key] for e in one] == pytest.approx([e[key] for e in two], abs=1e-5)

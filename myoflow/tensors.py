@@ -64,7 +64,8 @@ def _in_folder(path: Path) -> Path:
     seeds = sorted((path / "fold-1" / main).glob("seed-*/weights.safetensors"))
     if not seeds:
         raise InputError(f"the run {path} has no weights of {main}")
-    return seeds[0]
+    found: Path = seeds[0]
+    return found
 
 
 def _safetensors(path: Path) -> dict[str, torch.Tensor]:

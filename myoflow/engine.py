@@ -50,7 +50,9 @@ class Parameters:
 class Program(Protocol):
     """A compiled segment. Feeds like a kernel: any cut of the input gives the same concatenated output.
 
-    `choices` says in words what the engine chose, and why (`Engine.choices`).
+    `choices` says in words what the engine chose, and why (`Engine.choices`). A program may have `details`: sections
+    for a run's report, each a mapping of `title`, `text`, `tables` (`columns`, `rows`, `caption`) and `figures` (`svg`,
+    `title`, `caption`).
     """
 
     choices: tuple[str, ...]
@@ -76,6 +78,10 @@ class Engine:
     def missing(self, backend: Backend) -> str | None:
         """Why this machine cannot run the backend, with what to install or change; None when it can."""
         return None
+
+    def here(self, backend: Backend) -> str:
+        """`works`, or why not; more where a backend has several ways to run."""
+        return self.missing(backend) or "works"
 
     def calibrates(self, backend: Backend) -> bool:
         """Whether the backend needs examples of what will go into a segment."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -245,8 +245,17 @@ class Experiment:
                     live[name] = chain.whole(np.asarray(shown.values))
             view = View(self.folder, self.plans, self.main, models, metrics, shown, live)
             self.task.picture(view, self.folder / "picture.png")
-            write_page(gather(self.recipe, view, self.counts, self.timing), self.folder / "report.html")
+            page = gather(self.recipe, view, self.counts, self.timing, self._details())
+            write_page(page, self.folder / "report.html")
         write_json(self.folder / "timing.json", self.timing)
+
+    def _details(self) -> list[Mapping[str, Any]]:
+        """What programs on other backends than torch in float32 say of themselves, in fold 1 and the first seed."""
+        found: list[Mapping[str, Any]] = []
+        for name, plan in self.plans.items():
+            if inexact(plan):
+                found += compile_steps(plan, self._load(name), find_cut(plan) + 1).details
+        return found
 
     def _load(self, name: str) -> Parameters:
         path = self._folder(name, 1, self.recipe.train.seeds[0]) / "weights.safetensors"

@@ -17,10 +17,13 @@ from myoflow.report.summary import (
     Curve,
     DataRow,
     DatasetCard,
+    Grid,
+    Picture,
     PlanRow,
     Protocol,
     RunFile,
     RunSummary,
+    Section,
     Timing,
 )
 from myoflow.task import Measure, View
@@ -46,8 +49,15 @@ ABOUT = {
 }
 
 
-def gather(recipe: Recipe, view: View, counts: Sequence[Mapping[str, Any]], timing: Mapping[str, float]) -> RunSummary:
-    """Everything the report of a run shows. `counts` are examples by split and fold, `timing` seconds by phase."""
+def gather(
+    recipe: Recipe,
+    view: View,
+    counts: Sequence[Mapping[str, Any]],
+    timing: Mapping[str, float],
+    details: Sequence[Mapping[str, Any]] = (),
+) -> RunSummary:
+    """Everything the report of a run shows. `counts` are examples by split and fold, `timing` seconds by phase,
+    `details` what backends say of themselves (`engine.Program`)."""
     created = json.loads((view.folder / "environment.json").read_text())
     return RunSummary(
         title=recipe.title or recipe.name,
@@ -62,11 +72,21 @@ def gather(recipe: Recipe, view: View, counts: Sequence[Mapping[str, Any]], timi
         measures=recipe.train.task.measures,
         parity=view.metrics.get("parity", {}),
         curves=_curves(view.folder, recipe, view.models),
-        sections=tuple(recipe.train.task.sections(view)),
+        sections=(*recipe.train.task.sections(view), *(_backend_section(i, part) for i, part in enumerate(details, 1))),
         timing=tuple(Timing(phase, seconds) for phase, seconds in timing.items()),
         environment=created,
         files=_files(view.folder),
     )
+
+
+def _backend_section(number: int, part: Mapping[str, Any]) -> Section:
+    """What a compiled program says of itself, as a section of the page."""
+    grids = [
+        Grid(tuple(table["columns"]), tuple(map(tuple, table["rows"])), table["caption"]) for table in part["tables"]
+    ]
+    pictures = [Picture(figure["svg"], figure["title"], figure["caption"]) for figure in part["figures"]]
+    name = "chip" if number == 1 else f"chip_{number}"
+    return Section(name, part["title"], part["text"], tuple(pictures), tuple(grids))
 
 
 def environment() -> dict[str, str]:

@@ -84,21 +84,27 @@ class Run:
         return self.pipeline(model, backend=backend).stream(self.spec(model))
 
     def export(self, out: str | Path, backend: str = "onnx", model: str | None = None) -> Path:
-        """Write the trained network of fold 1 and the first seed as a model file; see `export.onnx_file`.
+        """Write the trained network of fold 1 and the first seed as a model file (`export.onnx_file`), or for a
+        microcontroller as a folder of C (`export.mcu_project`).
 
         Raises:
             InputError: a model without a network, a folder at `out`, or a backend that cannot be exported.
         """
+        from myoflow.export.mcu_project import export_mcu
         from myoflow.export.onnx_file import export_onnx
 
         out, name = Path(out), model or main_name(self.recipe)
-        if out.is_dir():
+        on_chip = load_backend(backend).engine == "mcu"
+        if out.is_dir() and not on_chip:
             raise InputError(f"{out} is a folder; name the file to write, such as {out / 'model.onnx'}")
         parameters, header = self.load(name)
-        plan = plan_recipe(self.recipe, spec=header.spec())[name]
+        recipe = self.recipe.with_backend(backend) if on_chip else self.recipe
+        plan = plan_recipe(recipe, spec=header.spec())[name]
         network = learned(plan, find_cut(plan) + 1)
         if network is None:
             raise InputError(f"{name} has no network to export; it is fitted without torch")
+        if on_chip:
+            return export_mcu(plan, network, parameters, backend, self.recipe.title or self.recipe.name, out)
         told = {"recipe": self.recipe.name, "digest": self.recipe.digest, "model": name, "title": self.recipe.title}
         return export_onnx(plan, network, parameters, backend, told, out)
 

@@ -256,7 +256,7 @@ def listing(shelf: str) -> None:
         for name in library.names("backends"):
             try:
                 backend = load_backend(name)
-                table.add_row(name, backend.description, ENGINES[backend.engine]().missing(backend) or "works")
+                table.add_row(name, backend.description, ENGINES[backend.engine]().here(backend))
             except InputError as error:
                 table.add_row(name, f"broken: {error}", "")
     elif shelf == "datasets":

@@ -19,6 +19,11 @@ typedef struct {
     const tile *now;
 } work;
 
+static int32_t least(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
+
 static int32_t element(const mf_linear *l)
 {
     return l->epilogue == MF_INT32 ? 4 : l->epilogue == MF_INT16 ? 2 : 1;
@@ -80,7 +85,7 @@ static void multiply(void *argument, int core)
         const int8_t *x0 = t->x + r * l->step, *x1 = second ? x0 + l->step : x0;
         for (int32_t n = 0; n < t->cols; n += 4) {
             const int8_t *w = t->w + n * l->taps;
-            const int32_t count = t->cols - n < 4 ? t->cols - n : 4;
+            const int32_t count = least(4, t->cols - n);
             int32_t acc[8];
             if (count == 4)
                 mf_block(x0, x1, w, l->taps, l->taps, acc);
@@ -94,11 +99,6 @@ static void multiply(void *argument, int core)
                 store(p, r + 1, n, count, acc + 4);
         }
     }
-}
-
-static int32_t least(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
 }
 
 /* The number-th tile, its buffers laid out from `l1` on, one half for even tiles and one for odd. */

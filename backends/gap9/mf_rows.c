@@ -166,7 +166,7 @@ void mf_run_mean(const mf_mean *layer, const void *x, int8_t *y)
     each(&p, average, x, NULL, (uint8_t *)y);
 }
 
-static void sum(void *argument, int core)
+static void add_up(void *argument, int core)
 {
     const rows *p = argument;
     const mf_add *l = p->layer;
@@ -188,7 +188,7 @@ void mf_run_add(const mf_add *layer, const int16_t *slot, const int16_t *x, cons
               .other = layer->groups ? 0 : bytes, .slot = (const uint8_t *)slot,
               .parameters = (uint32_t)layer->groups * bytes};
 
-    each(&p, sum, (const uint8_t *)x, (const uint8_t *)other, (uint8_t *)y);
+    each(&p, add_up, (const uint8_t *)x, (const uint8_t *)other, (uint8_t *)y);
 }
 
 void mf_run_pad(uint8_t *y, const uint8_t *x, int32_t rows, int32_t row_bytes, int32_t before, int32_t after, int32_t fill)

@@ -63,11 +63,11 @@ def bench(
 @app.command()
 def export(
     run: RunArg,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write, such as model.onnx.")],
-    backend: Annotated[str, typer.Option(help="onnx or onnx-int8.")] = "onnx",
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write (model.onnx); for gap9 a folder.")],
+    backend: Annotated[str, typer.Option(help="onnx, onnx-int8, or gap9 for a C project.")] = "onnx",
     model: Model = None,
 ) -> None:
-    """Write a run's trained network as one self-describing model file."""
+    """Write a run's trained network as one self-describing model file, or as a folder of C for a microcontroller."""
     from myoflow.run import load_run
 
     typer.echo(load_run(run).export(out, backend, model))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -83,6 +83,11 @@ class Chain:
         self._links = tuple(links)
         self._axes = tuple(axes)
         self.choices: tuple[str, ...] = ()
+
+    @property
+    def details(self) -> list[Mapping[str, Any]]:
+        """What the programs among the links have to say in a report; see `engine.Program`."""
+        return [part for link in self._links for part in getattr(link, "details", ())]
 
     def feed(self, chunk: Array) -> Array:
         for link in self._links:

@@ -33,6 +33,18 @@ class McuEngine(Engine):
         chosen = lane_of(backend)
         return lanes.missing(chosen)
 
+    def here(self, backend: Backend) -> str:
+        from myoflow.engines.mcu import lanes
+
+        found = {lane: lanes.missing(lane) for lane in lanes.LANES}
+        working = ", ".join(lane for lane, reason in found.items() if reason is None) or "none"
+        rest = "; ".join(f"{lane}: {reason}" for lane, reason in found.items() if reason is not None)
+        works = self.missing(backend) or "works"
+        return f"{works}; lanes that run here: {working}" + (f"; not {rest}" if rest else "")
+
+    def choices(self, backend: Backend) -> tuple[str, ...]:
+        return (f"int8 C on the lane '{lane_of(backend)}'",)
+
     def calibrates(self, backend: Backend) -> bool:
         return True
 

@@ -273,6 +273,8 @@ def _header(network: q.Network, plan: MemoryPlan, title: str) -> str:
 
 #define NET_INPUT {first.rows * first.width}
 #define NET_OUTPUT {last.rows * last.width}
+#define NET_OUTPUT_TYPE {C_TYPE[last.dtype]}
+#define NET_OUTPUT_BYTES {last.bytes}
 #define NET_INPUT_STEP {float(first.scale)!r}
 #define NET_OUTPUT_STEP {float(last.scale)!r}
 #define NET_L3 {plan.l3_bytes}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import frozen
@@ -126,7 +126,7 @@ class McuProgram:
 
     def __init__(self, build: Build, segment: Segment, lane: str) -> None:
         self.build = build
-        self._lane = lane
+        self._lane, self._name = lane, segment.backend
         self._shape = tuple(0 if size is None else size for size in segment.output.sizes)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._runner: lanes.Runner | None = None
@@ -138,6 +138,13 @@ class McuProgram:
             f"L1 {made.l1 / kib:.0f} KiB, L2 {made.l2 / kib:.0f} KiB, L3 {made.l3_bytes / kib:.0f} KiB",
             f"by the model {made.cycles / 1e6:.1f} M cycles: {times}",
         )
+
+    @property
+    def details(self) -> list[dict[str, Any]]:
+        """Sections of a report: prices, memory, a row per layer."""
+        from myoflow.engines.mcu import explain
+
+        return explain.sections(self.build, self._name)
 
     @property
     def runner(self) -> lanes.Runner:

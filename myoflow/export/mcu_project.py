@@ -1,0 +1,100 @@
+"""MCU project: a run's network as a folder of C that a firmware engineer builds, with windows to prove it on."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from myoflow.backend import load_backend
+from myoflow.errors import InputError
+from myoflow.pipeline import calibration_of
+
+if TYPE_CHECKING:
+    from myoflow.dsp.kernel import Array
+    from myoflow.engine import Parameters, Segment
+    from myoflow.engines.mcu.program import Build
+    from myoflow.pipeline import Plan
+
+PROOFS = 4  # windows that `make check` runs
+
+
+def export_mcu(plan: Plan, network: Segment, parameters: Parameters, backend: str, title: str, to: Path) -> Path:
+    """Write the project into the new folder `to`, whole or not at all.
+
+    Raises:
+        InputError: the folder is in use, no calibration windows, or a network without an integer form or too big.
+    """
+    from myoflow.engines.mcu.program import compiled
+
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise InputError(f"{to} is in use; name an empty folder for the C project")
+    card = load_backend(backend)
+    examples = calibration_of(plan, parameters, network.index)
+    build = compiled(network, card, parameters, examples)
+    draft = to.with_name(f".{to.name}.{uuid.uuid4().hex}")
+    draft.mkdir(parents=True)
+    try:
+        _write(draft, build, title, np.asarray(examples[:PROOFS]), plan.output.labels)
+        if to.exists():
+            to.rmdir()
+        draft.rename(to)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return to
+
+
+def _write(folder: Path, build: Build, title: str, windows: Array, labels: tuple[str, ...]) -> None:
+    from myoflow.engines.mcu import explain, reference, toolchain
+
+    native = toolchain.native()
+    for name in (*toolchain.HEADERS, *toolchain.KERNELS):
+        shutil.copy(native / name, folder / name)
+    shutil.copytree(native / "platform", folder / "platform")
+    for name, text in build.sources.files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    (folder / "weights.bin").write_bytes(build.sources.weights)
+    (folder / "memory.svg").write_text(explain.memory_map(build), encoding="utf-8")
+    done = reference.run(build.network, windows)
+    (folder / "windows.bin").write_bytes(done[0].tobytes())
+    (folder / "expected.bin").write_bytes(done[-1].tobytes())
+    chip = build.plan.chip
+    sizes = f"-DMF_CORES={chip.cores} -DMF_L1={(chip.l1_kib - chip.l1_kept_kib) * 1024}"
+    config = f"KERNELS := {' '.join(toolchain.KERNELS)}\nSIZES := {sizes}\n"
+    (folder / "config.mk").write_text(config, encoding="utf-8")
+    for name in ("Makefile", "Makefile.sdk"):
+        shutil.copy(native / "project" / name, folder / name)
+    (folder / "README.md").write_text(_readme(build, title, labels), encoding="utf-8")
+
+
+def _readme(build: Build, title: str, labels: tuple[str, ...]) -> str:
+    made = build.plan
+    fast, slow = build.points
+    order = f"\nOutputs, in order: {', '.join(labels)}.\n" if labels else ""
+    value, kib = build.network.input, 1024
+    memory = f"values {made.arena / kib:.1f}, parameters of two layers {sum(made.slots) / kib:.1f}"
+    return f"""# {title}
+
+Integer C written by myoflow. `network.c` has one function per layer, `mf.h` is the library, `weights.bin` are the
+parameters as they lie in L3. `make check` proves on this machine that the code gives the reference's bits.
+
+Input: {value.rows} x {value.width} of int8, each `clip(round(x / {value.scale:.6g}))`.
+{order}
+| | |
+|---|---|
+| L1, of {made.chip.l1_kib} KiB | {made.l1 / kib:.1f} KiB |
+| L2, of {made.chip.l2_kib} KiB | {made.l2 / kib:.1f} KiB: {memory} |
+| L3 | {made.l3_bytes / kib:.1f} KiB |
+| multiply-accumulates a window | {build.macs / 1e6:.1f} million |
+| cycles a window, by the model | {made.cycles / 1e6:.1f} million |
+| estimate at {fast.mhz:g} MHz, {fast.volt:g} V | {fast.seconds * 1e3:.1f} ms, {fast.millijoules:.2f} mJ +- 30 % |
+| estimate at {slow.mhz:g} MHz, {slow.volt:g} V | {slow.seconds * 1e3:.1f} ms, {slow.millijoules:.2f} mJ +- 30 % |
+
+Cycles and energy are modelled, not measured. There is no heap. No function takes more than 512 bytes of stack (the
+Makefile has the compiler check that), the deepest chain of calls less than 1 KiB. `memory.svg` shows what lies where in
+L2, and when.
+"""

@@ -1,11 +1,12 @@
 """Inference: TinyMyo on every backend that works here, beside a plain eager implementation of the same network.
 
-    python benchmarks/inference.py [--seconds 3] [--threads 1 2]
+    python benchmarks/inference.py [--seconds 3] [--threads 1 2] [--channels 8 16]
 
 TinyMyo (8 layers, width 192, 3 heads, 20 samples a patch, 6 labels, random weights) on windows of 8 x 1000 and
-16 x 1000, one and 16 at a time. Arms take turns, and the least time of a call counts; CPU time is of all threads. The
-share is of this machine's float32 matrix product speed, measured in the same run on as many threads. Int8 ranges are
-measured on the random windows: its accuracy is `myoflow verify`'s business, not this table's.
+16 x 1000, one and 16 at a time. Arms take turns, and the least time of a call counts; CPU time is of all threads, and
+what to read on a busy machine. Shares are of this machine's speed in a product of matrices, measured in the same run in
+CPU time on one core: in float32, and in the arm's own precision. Int8 ranges are measured on the random windows: its
+accuracy is `myoflow verify`'s business, not this table's.
 """
 
 from __future__ import annotations
@@ -28,11 +29,12 @@ from torch import nn
 
 from myoflow.backend import load_backend
 from myoflow.engine import ENGINES, Parameters
+from myoflow.lower.hardware import processor
 from myoflow.network import build
 from myoflow.pipeline import Pipeline
 from myoflow.spec import Spec
 
-ARMS = ("torch", "torch-bf16", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8")
+ARMS = ("torch", "torch-compiled", "torch-bf16", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8")
 STAGES = """
 - window: {length: 1000 samples, stride: 1000 samples}
 - patch: {length: 20 samples}
@@ -107,12 +109,18 @@ def arms(channels: int, threads: int) -> tuple[dict[str, Callable[[Any], Any]], 
     return found, sum(step.cost.macs for step in plan.steps[1:])
 
 
-def peak(threads: int) -> float:
-    """Multiply-accumulates per second of a float32 matrix product."""
-    torch.set_num_threads(threads)
-    a, b = torch.randn(1024, 1024), torch.randn(1024, 1024)
-    best = min(timed(lambda: a @ b)[0] for _ in range(30))
-    return 1024**3 / best
+def peaks(size: int = 1024) -> dict[str, float]:
+    """Multiply-accumulates per second of CPU of a matrix product on one core, in each precision."""
+    torch.set_num_threads(1)
+    a, b = torch.randn(size, size), torch.randn(size, size)
+    one, two = a.bfloat16(), b.bfloat16()
+    integers = torch.randint(-100, 100, (size, size), dtype=torch.int8)
+    products: dict[str, Callable[[], Any]] = {
+        "float32": lambda: a @ b,
+        "bf16": lambda: one @ two,
+        "int8": lambda: torch._int_mm(integers, integers.T),
+    }
+    return {name: size**3 / min(timed(product)[1] for _ in range(50)) for name, product in products.items()}
 
 
 def timed(call: Callable[[], Any]) -> tuple[float, float]:
@@ -125,18 +133,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=3.0, help="per arm")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--channels", type=int, nargs="+", default=[8, 16])
     given = parser.parse_args()
+    best = peaks()
+    told = ", ".join(f"{name} {speed / 1e9:.0f}" for name, speed in best.items())
+    print(f"{processor()}; product of matrices on one core, GMAC/s of CPU time: {told}")
     for threads in given.threads:
-        best = peak(threads)
-        print(f"\n{threads} thread(s), float32 matrix product {best / 1e9:.1f} GMAC/s, load {os.getloadavg()[0]:.1f}")
-        for channels in (8, 16):
+        for channels in given.channels:
             made, macs = arms(channels, threads)
             for batch in (1, 16):
+                print(
+                    f"\n{channels} x 1000, {batch} at a time, {threads} thread(s), load {os.getloadavg()[0]:.1f}: ",
+                    end="",
+                )
                 table(made, macs, channels, batch, best, given.seconds)
 
 
 def table(
-    made: dict[str, Callable[[Any], Any]], macs: int, channels: int, batch: int, best: float, seconds: float
+    made: dict[str, Callable[[Any], Any]],
+    macs: int,
+    channels: int,
+    batch: int,
+    best: dict[str, float],
+    seconds: float,
 ) -> None:
     x = np.random.default_rng(1).standard_normal((batch, channels, 1000)).astype(np.float32)
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in made}
@@ -146,13 +165,16 @@ def table(
     while time.perf_counter() < end or min(map(len, times.values())) < 3:
         for name, call in made.items():
             times[name].append(timed(lambda call=call: call(x)))
-    print(f"\n{channels} x 1000, {batch} at a time: {batch * macs / 1e9:.2f} GMAC")
-    print(f"{'':<16}{'wall ms':>9}{'CPU ms':>9}{'of peak':>9}{'x eager':>9}")
-    eager = min(wall for wall, _ in times["plain eager"])
-    for name, found in times.items():
-        wall, cpu = (min(column) for column in zip(*found, strict=True))
-        share = batch * macs / wall / best
-        print(f"{name:<16}{1e3 * wall:>9.1f}{1e3 * cpu:>9.1f}{100 * share:>8.0f} %{eager / wall:>8.2f}x")
+    rows = {name: [min(column) for column in zip(*found, strict=True)] for name, found in times.items()}
+    print(f"{batch * macs / 1e9:.2f} GMAC, least of {min(map(len, times.values()))} calls or more")
+    print(f"{'':<16}{'CPU ms':>9}{'wall ms':>9}{'x eager: CPU':>14}{'wall':>7}{'of float32':>12}{'of own peak':>13}")
+    eager = rows["plain eager"]
+    for name, (wall, cpu) in rows.items():
+        own = best[name.rpartition("-")[2]] if name.endswith(("bf16", "int8")) else best["float32"]
+        speed = batch * macs / cpu
+        gain = f"{eager[1] / cpu:>13.2f}x{eager[0] / wall:>6.2f}x"
+        shares = f"{100 * speed / best['float32']:>10.0f} %{100 * speed / own:>11.0f} %"
+        print(f"{name:<16}{1e3 * cpu:>9.1f}{1e3 * wall:>9.1f}{gain}{shares}", flush=True)
 
 
 if __name__ == "__main__":

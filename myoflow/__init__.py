@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from myoflow.errors import InputError, MyoflowError, PlanError, RecipeError
+    from myoflow.export.program import load_program
     from myoflow.live import stream
     from myoflow.nn.model import load_model
     from myoflow.parallel import Workers
@@ -38,6 +39,7 @@ _PLACES = {
     "Workers": "parallel",
     "convert": "source:convert_dataset",
     "load_model": "nn.model",
+    "load_program": "export.program",
     "load_recipe": "recipe",
     "load_run": "run",
     "open_store": "store",
@@ -54,6 +56,7 @@ __all__ = [
     "Workers",
     "convert",
     "load_model",
+    "load_program",
     "load_recipe",
     "load_run",
     "open_store",

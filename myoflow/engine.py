@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from attrs import Factory, frozen
 
+from myoflow.measure import peak_memory, percentile, timed
 from myoflow.registry import Registry
 from myoflow.spec import Spec
 from myoflow.stage import Stage, State
@@ -66,6 +67,24 @@ class Program(Protocol):
         ...
 
 
+@frozen
+class Report:
+    """What a compiled segment costs on this machine, measured.
+
+    `macs` are multiply-accumulates of one window, `p50_s` and `p99_s` its latency, `per_s` windows a second many at a
+    time, `memory_bytes` what the program and its first window added to the process at their peak (None where the
+    system does not say). `choices` are the program's.
+    """
+
+    parameters: int
+    macs: int
+    p50_s: float
+    p99_s: float
+    per_s: float
+    memory_bytes: int | None
+    choices: tuple[str, ...]
+
+
 class Engine:
     """Base of engines."""
 
@@ -100,6 +119,39 @@ class Engine:
             InputError: parameters that it needs are not there, or this machine cannot run the backend.
         """
         raise TypeError(f"{type(self).__name__} does not define compile")
+
+    def report(
+        self,
+        segment: Segment,
+        backend: Backend,
+        parameters: Parameters,
+        windows: Array,
+        calibration: Array | None = None,
+    ) -> Report:
+        """Compile a segment behind the window stage and measure it on `windows`, examples of its input.
+
+        Raises as `compile`.
+        """
+
+        def ready() -> Program:
+            program = self.compile(segment, backend, parameters, calibration)
+            program.feed(windows[:1])
+            return program
+
+        ready()  # lowering and imports take memory once, and are not what a program holds
+        program, memory = peak_memory(ready)
+        times = timed(lambda: program.feed(windows[:1]))
+        many = timed(lambda: program.feed(windows))
+        costs = [stage.cost(spec) for stage, spec in zip(segment.stages, segment.specs, strict=True)]
+        return Report(
+            parameters=sum(cost.parameters for cost in costs),
+            macs=sum(cost.macs for cost in costs),
+            p50_s=percentile(times, 50),
+            p99_s=percentile(times, 99),
+            per_s=len(windows) / percentile(many, 50),
+            memory_bytes=memory,
+            choices=program.choices,
+        )
 
 
 ENGINES: Registry[Engine] = Registry("engine", "myoflow.engines")

@@ -176,10 +176,11 @@ class Pipeline:
 class Stream:
     """A running pipeline. Arrays go in as `(channel, time)` and come out as the plan's output says."""
 
-    def __init__(self, plan: Plan, parameters: Parameters) -> None:
+    def __init__(self, plan: Plan, parameters: Parameters, chain: Chain | None = None) -> None:
+        """`chain` is the plan compiled; it is compiled here unless given."""
         self.plan = plan
         self.output = plan.output
-        self._chain = compile_steps(plan, parameters)
+        self._chain = chain or compile_steps(plan, parameters)
 
     def feed(self, chunk: Array) -> Array:
         """Outputs that this chunk completes, possibly none."""

@@ -96,7 +96,17 @@ def plans(recipe: Recipe, found: dict[str, Plan]) -> None:
         )
         _print(table)
         streams = "yes" if not plan.output.blockers else "no: " + "; ".join(plan.output.blockers)
-        _print(f"labels: {', '.join(plan.output.labels)}", f"streams: {streams}")
+        _print(f"labels: {', '.join(plan.output.labels)}", f"streams: {streams}", *_chosen(plan))
+
+
+def _chosen(plan: Plan) -> list[str]:
+    """What the engines of a plan choose on this machine, and why."""
+    from myoflow.backend import load_backend
+    from myoflow.pipeline import engine_of
+
+    names = dict.fromkeys(step.backend for step in plan.steps if not step.stage.training_only)
+    told = {name: engine_of(name).choices(load_backend(name)) for name in names}
+    return [f"{name}: {'; '.join(choices)}" for name, choices in told.items() if choices]
 
 
 def scores(run: Run) -> None:
@@ -199,9 +209,13 @@ def costs(found: list[Cost]) -> None:
         speed, share = (_si(cost.macs_per_s), f"{100 * cost.share:.0f} %") if cost.macs_per_s else ("", "")
         throughput = f"{cost.throughput:,.0f} {cost.unit}"
         latency = (f"{1e3 * cost.p50_s:.3f}", f"{1e3 * cost.p99_s:.3f}")
-        table.add_row(cost.stage, cost.backend, *latency, throughput, speed, share, _si(cost.memory_bytes, "B"))
+        table.add_row(cost.stage, cost.backend, *latency, throughput, speed, share, _si(cost.memory_bytes or 0, "B"))
     _print(table)
-    _print("latency of 20 ms of signal, or of one window behind the window stage; peak: one core, measured now")
+    _print(*(f"{name}: {'; '.join(told)}" for name, told in {c.backend: c.choices for c in found if c.choices}.items()))
+    _print(
+        "latency of 20 ms of signal, or of one window behind the stage that cuts; peak: one core, measured now; "
+        "memory: added to this process at its peak, measured"
+    )
 
 
 def conversion(summary: Summary) -> None:

@@ -118,7 +118,7 @@ def test_the_exported_file_decides_as_the_run_does(run: Run, tmp_path: Path) -> 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     told = session.get_modelmeta().custom_metadata_map
     assert json.loads(told["labels"]) == ["rest", "fist", "flexion"] and told["digest"] == run.recipe.digest
-    assert json.loads(told["signal"])["units"] == run.spec().units
+    assert told["units"] == run.spec().units
     before = json.loads(told["before"])
     assert [stage["stage"] for stage in before] == ["bandpass", "zscore", "window"] and "learned" in before[1]
     assert [stage["stage"] for stage in json.loads(told["after"])] == ["vote"]
@@ -156,22 +156,29 @@ def test_a_run_of_before_calibration_says_what_to_do(run: Run, place: Path) -> N
         path.write_bytes(kept)
 
 
-def test_every_stage_is_timed_on_every_backend(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib
+def test_every_stage_and_the_network_are_timed_on_every_backend(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from myoflow import measure
 
-    monkeypatch.setattr(importlib.import_module("myoflow.bench"), "SECONDS", 0.02)
+    monkeypatch.setattr(measure, "SECONDS", 0.02)
     parameters, header = run.load()
     plan = plan_recipe(run.recipe, spec=header.spec())["tinymyo"]
     found = bench(plan, ["onnx"], parameters)
     assert [(cost.stage, cost.backend) for cost in found if not cost.note] == [
-        ("bandpass", "host"), ("zscore", "host"), ("window", "host"), ("patch", "torch"), ("patch", "onnx"),
+        ("bandpass", "host"), ("zscore", "host"), ("window", "host"),
+        ("network", "torch"), ("network", "onnx"), ("patch", "torch"), ("patch", "onnx"),
         ("tinymyo", "torch"), ("tinymyo", "onnx"), ("classify", "torch"), ("classify", "onnx"), ("vote", "host"),
     ]  # fmt: skip
     assert all(0 < cost.p50_s <= cost.p99_s and cost.throughput > 0 for cost in found)
+    by_name = {(cost.stage, cost.backend): cost for cost in found}
+    assert all("all in float32" in by_name["network", name].choices for name in ("torch", "onnx"))
+    macs = sum(step.cost.macs for step in plan.steps if step.stage.name in ("tinymyo", "classify"))
+    network = by_name["network", "onnx"]
+    assert network.macs_per_s == pytest.approx(macs / network.p50_s)
     untrained = bench(plan, [])
     assert [cost.note for cost in untrained if cost.stage == "zscore"] == ["not fitted"]
     done = CliRunner().invoke(app, ["bench", "plain", "--backend", "onnx"])
     assert done.exit_code == 0 and "of float32 peak" in done.output
+    assert "onnx: all in float32; 1 thread" in " ".join(done.output.split())
 
 
 def test_predictions_on_a_backend_in_python(run: Run) -> None:

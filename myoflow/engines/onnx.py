@@ -14,6 +14,7 @@ from myoflow.stage import Stage
 if TYPE_CHECKING:
     from myoflow.backend import Backend
     from myoflow.dsp.kernel import Array
+    from myoflow.spec import Spec
 
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")
 
@@ -47,7 +48,6 @@ class OnnxEngine(Engine):
         if reason:
             raise InputError(f"backend '{backend.name}' cannot run on this machine: {reason}")
         from myoflow.lower import onnx_graph, programs
-        from myoflow.lower.batches import Batches
         from myoflow.lower.quantise import quantised
 
         def make() -> bytes:
@@ -55,10 +55,17 @@ class OnnxEngine(Engine):
             return data if calibration is None else quantised(data, calibration, backend.float_layers)
 
         data = programs.kept(programs.key(segment, backend, parameters, calibration, PACKAGES) + ".onnx", make)
+        return self.program(data, backend, segment.output)
+
+    def program(self, data: bytes, backend: Backend, output: Spec) -> Program:
+        """A Program of a finished model, whose output is `output`."""
+        from myoflow.lower import onnx_graph
+        from myoflow.lower.batches import Batches
+
         session = cache(lambda threads: onnx_graph.session(data, threads))
 
         def run(batch: Array, threads: int) -> Array:
             out: Array = session(threads)(batch)
             return out
 
-        return Batches(run, backend, segment.output, self.choices(backend))
+        return Batches(run, backend, output, self.choices(backend))

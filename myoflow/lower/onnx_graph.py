@@ -129,6 +129,11 @@ class session:
         self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         self._input = self._session.get_inputs()[0].name
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the model says about itself."""
+        return dict(self._session.get_modelmeta().custom_metadata_map)
+
     def __call__(self, batch: Array) -> Array:
         out: Array = self._session.run(None, {self._input: batch})[0]
         return out

@@ -168,6 +168,18 @@ class Task:
         """Mean loss over the examples of a batch: a scalar with gradient."""
         raise TypeError(f"{type(self).__name__} does not define loss")
 
+    def rival(self) -> torch.nn.Module | None:
+        """A fresh network that judges what the trained one makes and is trained against it; None for none."""
+        return None
+
+    def rival_loss(self, rival: torch.nn.Module, output: Any, target: Any) -> torch.Tensor:
+        """The rival's own loss for what was made (`output`, detached) and what is true."""
+        raise TypeError(f"{type(self).__name__} does not define rival_loss")
+
+    def against(self, rival: torch.nn.Module, output: Any, target: Any) -> torch.Tensor:
+        """What is added to `loss` for being told from the truth by the rival."""
+        raise TypeError(f"{type(self).__name__} does not define against")
+
     def gauge(self, output: Any, target: Any) -> torch.Tensor:
         """The `curve` number of a batch, summed over its examples: a scalar."""
         raise TypeError(f"{type(self).__name__} does not define gauge")

@@ -125,6 +125,13 @@ class _Inert:
         pass
 
 
+class _Named(dict[Any, Any]):
+    """An OrderedDict; what torch notes on one (versions of its modules) is thrown away."""
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
 class _Unpickler(pickle.Unpickler):
     """Builds dicts, lists, numbers, texts and tensors, and never imports what a pickle names."""
 
@@ -140,7 +147,7 @@ class _Unpickler(pickle.Unpickler):
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
             return lambda data, *_: data
         if (module, name) == ("collections", "OrderedDict"):
-            return dict
+            return _Named
         if module == "torch" and (name.endswith("Storage") or isinstance(getattr(torch, name, None), torch.dtype)):
             return name
         if (module, name) in PLAIN or f"{module}.".startswith(HARMLESS):

@@ -23,6 +23,7 @@ from myoflow.batch import count, each, share, tensors
 from myoflow.errors import InputError, MyoflowError
 from myoflow.files import write_text
 from myoflow.progress import Progress
+from myoflow.rival import Rival
 from myoflow.typed import hints_of
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ class _Training:
         self.optimizer = torch.optim.AdamW(
             parameter_groups(module, settings.weight_decay), lr=settings.lr, betas=settings.betas, fused=True
         )
+        rival = self.task.rival()
+        self.rival = Rival(rival, settings, accelerator) if rival is not None else None
         self.updates = -(-steps_per_epoch // settings.accumulate)
         self.step = 0
         self.epoch = 0
@@ -232,7 +235,10 @@ class _Training:
         inputs, target = (tensors(part, self.accelerator.device) for part in batch)
         alpha = self.settings.mixup
         if not alpha:
-            return self.task.loss(self.outputs(inputs), target)
+            output = self.outputs(inputs)
+            loss = self.task.loss(output, target)
+            rate = float(self.optimizer.param_groups[0]["lr"])
+            return loss if self.rival is None else loss + self.rival.play(output, target, rate)
         if isinstance(batch[0], Mapping):
             raise InputError(
                 f"train.mixup is for examples that are one array; {self.task.name} has others: set it to 0"
@@ -338,6 +344,7 @@ class _Training:
             "fingerprint": self.fingerprint,
             "module": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "rival": self.rival and self.rival.state(),
             "average": self.average,
             "best_weights": self.best_weights,
             "step": self.step,
@@ -356,6 +363,8 @@ class _Training:
         device = self.accelerator.device
         self.module.load_state_dict(state["module"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.rival is not None:
+            self.rival.restore(state["rival"])
         for name in ("average", "best_weights"):
             weights = state[name]
             setattr(self, name, weights and {key: tensor.to(device) for key, tensor in weights.items()})

@@ -47,6 +47,8 @@ FLOORS = [
         "checkpoint",
         "train",
         "fit",
+        "rival",
+        "voicing",
         "hearing",
         "answers",
         "decisions",

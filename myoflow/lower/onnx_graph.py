@@ -42,7 +42,7 @@ def lower(module: torch.nn.Module, spec: Spec, metadata: Mapping[str, str] | Non
     example = torch.zeros(2, *sizes[1:])
     form = arranged(module)
     program: Any
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         try:
             program = torch.onnx.export(
                 form,
@@ -140,7 +140,7 @@ class session:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """The exporter prints and warns about itself."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level

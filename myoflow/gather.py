@@ -178,10 +178,12 @@ def _words(value: Any) -> str:
 
 def _dataset(recipe: Recipe) -> DatasetCard:
     card = load_card(recipe.data.dataset)
+    others = {also.dataset or name: load_card(also.dataset or name) for name, also in recipe.data.also.items()}
+    licences = [card.licence, *(f"{name}: {other.licence}" for name, other in others.items())]
     return DatasetCard(
         title=card.title,
         citation=card.citation or None,
-        licence=card.licence or None,
+        licence="; ".join(licence for licence in licences if licence) or None,
         restrictions=card.restrictions or None,
         home=card.home or None,
         placement=card.placement or None,

@@ -24,9 +24,9 @@ from myoflow.spec import Spec
 if TYPE_CHECKING:
     import xarray as xr
 
-    from myoflow.engine import Parameters
+    from myoflow.engine import Parameters, Segment
     from myoflow.parallel import Workers
-    from myoflow.pipeline import Pipeline, Stream
+    from myoflow.pipeline import Pipeline, Plan, Stream
     from myoflow.recipe import Recipe
 
 
@@ -97,16 +97,30 @@ class Run:
         on_chip = load_backend(backend).engine == "mcu"
         if out.is_dir() and not on_chip:
             raise InputError(f"{out} is a folder; name the file to write, such as {out / 'model.onnx'}")
-        parameters, header = self.load(name)
-        recipe = self.recipe.with_backend(backend) if on_chip else self.recipe
-        plan = plan_recipe(recipe, spec=header.spec())[name]
-        network = learned(plan, find_cut(plan) + 1)
-        if network is None:
-            raise InputError(f"{name} has no network to export; it is fitted without torch")
+        plan, network, parameters = self._network(name, self.recipe.with_backend(backend) if on_chip else self.recipe)
         if on_chip:
             return export_mcu(plan, network, parameters, backend, self.recipe.title or self.recipe.name, out)
         told = {"recipe": self.recipe.name, "digest": self.recipe.digest, "model": name, "title": self.recipe.title}
         return export_onnx(plan, network, parameters, backend, told, out)
+
+    def export_folder(self, folder: str | Path, model: str | None = None) -> Path:
+        """Write the trained network of fold 1 and the first seed as safetensors, config and model card.
+
+        Raises:
+            InputError: a model without a network, or a folder in use.
+        """
+        from myoflow.export.model_folder import export_folder
+
+        name = model or main_name(self.recipe)
+        return export_folder(*self._network(name, self.recipe), self.recipe, self.metrics, name, Path(folder))
+
+    def _network(self, name: str, recipe: Recipe) -> tuple[Plan, Segment, Parameters]:
+        parameters, header = self.load(name)
+        plan = plan_recipe(recipe, spec=header.spec())[name]
+        network = learned(plan, find_cut(plan) + 1)
+        if network is None:
+            raise InputError(f"{name} has no network to export; it is fitted without torch")
+        return plan, network, parameters
 
     def load(
         self, model: str | None = None, fold: int = 1, seed: int | None = None

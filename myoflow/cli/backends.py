@@ -63,11 +63,22 @@ def bench(
 @app.command()
 def export(
     run: RunArg,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write (model.onnx); for gap9 a folder.")],
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Argument(metavar="OUT", help="The file to write (model.onnx); for gap9 a folder."),
+    ] = None,
     backend: Annotated[str, typer.Option(help="onnx, onnx-int8, or gap9 for a C project.")] = "onnx",
     model: Model = None,
+    safetensors: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="DIR", help="Write weights, config and model card into this new folder instead."),
+    ] = None,
 ) -> None:
-    """Write a run's trained network as one self-describing model file, or as a folder of C for a microcontroller."""
+    """Write a run's network as one self-describing model file, as C for a microcontroller, or as safetensors."""
+    from myoflow.errors import InputError
     from myoflow.run import load_run
 
-    typer.echo(load_run(run).export(out, backend, model))
+    if (out is None) == (safetensors is None):
+        raise InputError("give a file to write, such as model.onnx, or --safetensors DIR, not both")
+    done = load_run(run)
+    typer.echo(done.export(out, backend, model) if out is not None else done.export_folder(safetensors or "", model))

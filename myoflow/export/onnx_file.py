@@ -52,7 +52,7 @@ def export_onnx(
         raise InputError(f"backend '{backend}' cannot run on this machine: {reason}")
     from myoflow.lower import onnx_graph
 
-    metadata = {**told, **_described(plan, network, parameters), "backend": card.name, "precision": card.precision}
+    metadata = {**told, **described(plan, network, parameters), "backend": card.name, "precision": card.precision}
     module = trained(network, parameters.weights)
     data = onnx_graph.lower(module, network.input, metadata)
     if card.precision == "int8":
@@ -85,7 +85,7 @@ def _in_int8(data: bytes, module: torch.nn.Module, examples: Array, card: Backen
     return made
 
 
-def _described(plan: Plan, network: Segment, parameters: Parameters) -> dict[str, str]:
+def described(plan: Plan, network: Segment, parameters: Parameters) -> dict[str, str]:
     """What somebody needs to feed the model and read its answers, as texts; all but plain words are JSON."""
     before = [step for step in plan.steps[: network.index] if not step.stage.training_only]
     after = plan.steps[network.index + len(network.stages) :]

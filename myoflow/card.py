@@ -38,11 +38,21 @@ class Download:
 
 
 @frozen
+class CardStream:
+    """A signal that recordings have beside the EMG, at its own rate."""
+
+    channels: tuple[str, ...]
+    rate: Hz
+    units: str = "n/a"
+
+
+@frozen
 class Card:
     """A dataset: origin and licence, how it was recorded, what is wrong with it, and which reader opens it.
 
     `labels` in their order are the label ids of the store. `unmarked` is the label of samples that nobody marked,
     which is no class to learn. `rate` is the true rate of the information, and `rate_note` how that was found.
+    `streams` are signals beside the EMG that `data.target` of a recipe may name.
     `defects` says in words what a user must know. `splits` are the usual ones, by name. `files` says what to
     download and give to `myoflow convert`; `options` are the reader's own. `downloads` are what `myoflow fetch`
     gets, by file name; `login` says why it cannot, where a set wants an account or a signed form.
@@ -65,6 +75,7 @@ class Card:
     power_line: Hz | None = None
     unmarked: str | None = None
     defects: tuple[str, ...] = ()
+    streams: dict[str, CardStream] = attrs.Factory(dict)
     splits: dict[str, Split] = attrs.Factory(dict)
     files: str = ""
     restrictions: str = ""

@@ -213,6 +213,7 @@ def _train(
 
     torch.manual_seed(seed)
     module, told = fresh(network)
+    settings.task.begin(module, split.train)
     for text in told:
         progress.say(text)
     train.fit(

@@ -69,7 +69,7 @@ def gather(
         data=tuple(_data_row(row) for row in counts if row["fold"] == 1 or row["split"] == "test"),
         plan=_plan(view.plans, view.main),
         scores=view.metrics,
-        measures=recipe.train.task.measures,
+        measures=recipe.train.task.measured(view.metrics),
         parity=view.metrics.get("parity", {}),
         curves=_curves(view.folder, recipe, view.models),
         sections=(*recipe.train.task.sections(view), *(_backend_section(i, part) for i, part in enumerate(details, 1))),

@@ -246,6 +246,8 @@ def label(array: Array, spec: Spec) -> xr.DataArray:
         coords["channel"] = list(spec.channels)
     if "label" in spec.dims:
         coords["label"] = list(spec.labels)
+    if "target" in spec.dims and spec.target is not None:
+        coords["target"] = list(spec.target.channels)
     if spec.dims[-1] == "time" and spec.dims[0] != "window":
         coords["time"] = np.arange(array.shape[-1]) / spec.rate_hz
     if spec.dims[0] == "window" and spec.step_s is not None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
+from attrs import evolve, frozen
 
 from myoflow.engine import Parameters
 from myoflow.errors import InputError, PlanError, did_you_mean
@@ -18,8 +18,9 @@ from myoflow.files import beside
 from myoflow.parallel import Workers
 from myoflow.pipeline import Plan, compile_steps
 from myoflow.progress import Progress
-from myoflow.recording import Events, Recording
-from myoflow.spec import Spec
+from myoflow.recording import Events, Recording, Stream
+from myoflow.source import chosen_target
+from myoflow.spec import Spec, Target
 from myoflow.stage import cutting
 from myoflow.store.windows import Windows
 from myoflow.task import PARTS
@@ -31,13 +32,17 @@ if TYPE_CHECKING:
     from myoflow.store import Row, Store
 
 Array = npt.NDArray[Any]
+W = TypeVar("W", bound=Windows)
 
 VERSION = 1  # raise it when prepared signals change for the same recipe
 
 
 @frozen(eq=False)
 class Signal:
-    """One recording after the signal stages, with its events in samples of that signal."""
+    """One recording after the signal stages, with its events in samples of that signal.
+
+    `target` `(channel, time)` is the stream to learn at the rate that the Spec's target says, NaN where unknown.
+    """
 
     id: str
     subject: str
@@ -48,6 +53,7 @@ class Signal:
     length: npt.NDArray[np.int64]
     label: npt.NDArray[np.int64]
     repetition: npt.NDArray[np.int16]
+    target: Array | None = None
 
 
 def read(store: Store, row: Row, data: Data) -> Recording:
@@ -83,7 +89,12 @@ def input_spec(store: Store, data: Data, labels: Sequence[str]) -> Spec:
         if name not in first.channels:
             close = did_you_mean(name, first.channels) or "."
             raise InputError(f"{store.path} has no channel '{name}'{close} It has: {', '.join(first.channels)}")
-    return Spec.signal(data.channels or tuple(first.channels), rate, units=first.units, labels=tuple(labels))
+    target = None
+    if data.target is not None:
+        stream = _stream(store.raw(first.id), data)
+        target = chosen_target(data, Target(data.target, stream.channels, stream.rate_hz, stream.units))
+    channels = data.channels or tuple(first.channels)
+    return Spec.signal(channels, rate, units=first.units, labels=tuple(labels), target=target)
 
 
 def signals(
@@ -116,9 +127,43 @@ def signals(
                 advance(1)
     found = []
     for row in rows:
-        values, events = np.load(paths[row.id], mmap_mode="r"), read(store, row, data).events
-        found.append(_signal(row, values, events, plan.input.labels, plan, stop))
+        values, recording = np.load(paths[row.id], mmap_mode="r"), read(store, row, data)
+        signal = _signal(row, values, recording.events, plan.input.labels, plan, stop)
+        if plan.input.target is not None:
+            signal = evolve(signal, target=_target(cache, store, recording, data, plan.input.target))
+        found.append(signal)
     return found
+
+
+def _target(cache: Path, store: Store, recording: Recording, data: Data, target: Target) -> Array:
+    """The stream to learn, `(channel, time)` float32 at the target's rate, kept under `cache` and memory-mapped."""
+    name = hashlib.sha256(f"{VERSION} {store.digest} {target}".encode()).hexdigest()[:20]
+    path = cache / "targets" / name / (recording.id.replace("/", "_") + ".npy")
+    known = _cached(path)
+    if known is not None:
+        return known
+    stream = _stream(recording, data)
+    rows = [stream.channels.index(channel) for channel in target.channels]
+    values = np.asarray(stream.values)[rows].astype(np.float32)
+    if target.rate_hz != stream.rate_hz:
+        count = int(values.shape[1] * target.rate_hz / stream.rate_hz)
+        at = np.arange(count) * (stream.rate_hz / target.rate_hz)
+        values = np.stack([np.interp(at, np.arange(values.shape[1]), row) for row in values]).astype(np.float32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with beside(path) as part, part.open("wb") as file:
+        np.save(file, np.ascontiguousarray(values))
+    return np.asarray(np.load(path, mmap_mode="r"))
+
+
+def _stream(recording: Recording, data: Data) -> Stream:
+    """The stream that a recipe learns. Raises InputError: the recording has none of that name."""
+    name = str(data.target)
+    if name not in recording.streams:
+        there = ", ".join(recording.streams) or "none"
+        raise InputError(
+            f"{recording.id} has no stream '{name}'{did_you_mean(name, recording.streams) or '.'} It has: {there}"
+        )
+    return recording.streams[name]
 
 
 def _filter(path: Path, data: Data, plan: Plan, stop: int, parameters: Parameters, identity: str, target: Path) -> None:
@@ -190,6 +235,13 @@ def cut(prepared: Sequence[Signal], stage: Window, spec: Spec, *, training: bool
         np.concatenate(parts) if columns else np.empty(0, np.int64)
         for parts in (zip(*columns, strict=True) if columns else [()] * 4)
     )
+    return _windows(prepared, spec, length, recording, start, label_, repetition_)
+
+
+def _windows(
+    prepared: Sequence[Signal], spec: Spec, length: int, recording: Array, start: Array, label: Array, repetition: Array
+) -> Windows:
+    """The table of windows, in order."""
     order = np.lexsort((start, recording))
     return Windows(
         signals=tuple(signal.values for signal in prepared),
@@ -201,8 +253,8 @@ def cut(prepared: Sequence[Signal], stage: Window, spec: Spec, *, training: bool
         length=length,
         recording=recording[order].astype(np.int32),
         start=start[order],
-        label=label_[order],
-        repetition=repetition_[order].astype(np.int16),
+        label=label[order],
+        repetition=repetition[order].astype(np.int16),
     )
 
 
@@ -227,7 +279,45 @@ def everywhere(prepared: Sequence[Signal], stage: Window, spec: Spec, *, trainin
     )
 
 
-def parts(every: Mapping[bool, Windows], prepared: Sequence[Signal], fold: Fold, by: str) -> list[Windows]:
+def cut_along(prepared: Sequence[Signal], stage: Window, spec: Spec, *, training: bool, whole: bool) -> Windows:
+    """Windows along continuous stretches of labelled events, whatever their labels, for targets that change inside.
+
+    A stretch ends where the next event does not follow at once, or, unless `whole`, bears another repetition. A
+    recording without any event is one stretch. A window's label and repetition are those at its middle.
+    """
+    length = stage.length.samples(spec.rate_hz)
+    stride = (stage.train_stride if training and stage.train_stride else stage.stride).samples(spec.rate_hz)
+    found: list[tuple[Array, Array, Array, Array]] = []
+    for number, signal in enumerate(prepared):
+        for first, last, label, repetition in _stretches(signal, whole):
+            last = min(last, signal.values.shape[1])
+            starts = np.arange(-(-first // stride) * stride, last - length + 1, stride, dtype=np.int64)
+            if len(starts):
+                at = np.clip(np.searchsorted(label[0], starts + length // 2, side="right") - 1, 0, None)
+                found.append((np.full(len(starts), number), starts, label[1][at], repetition[at]))
+    columns = [np.concatenate(parts) if found else np.empty(0, np.int64) for parts in zip(*found, strict=True)] or [
+        np.empty(0, np.int64)
+    ] * 4
+    return _windows(prepared, spec, length, *columns)
+
+
+def _stretches(signal: Signal, whole: bool) -> Iterator[tuple[int, int, tuple[Array, Array], Array]]:
+    """First sample, end, (onsets, labels) and repetitions of the events in each stretch."""
+    if not len(signal.onset):
+        zero = np.zeros(1, np.int64)
+        yield 0, signal.values.shape[1], (zero, zero), zero
+        return
+    order = np.argsort(signal.onset, kind="stable")
+    onset, end = signal.onset[order], (signal.onset + signal.length)[order]
+    label, repetition = signal.label[order], signal.repetition[order]
+    apart = onset[1:] > end[:-1]
+    if not whole:
+        apart |= repetition[1:] != repetition[:-1]
+    for piece in np.split(np.arange(len(order)), np.flatnonzero(apart) + 1):
+        yield int(onset[piece[0]]), int(end[piece].max()), (onset[piece], label[piece]), repetition[piece]
+
+
+def parts(every: Mapping[bool, W], prepared: Sequence[Signal], fold: Fold, by: str) -> list[W]:
     """Training, validation and test windows of a fold; `every` says by True and False which windows train and test."""
     found = []
     for part, names in zip(PARTS, fold, strict=True):
@@ -237,7 +327,7 @@ def parts(every: Mapping[bool, Windows], prepared: Sequence[Signal], fold: Fold,
     return found
 
 
-def without_straddlers(windows: Windows, prepared: Sequence[Signal], units: Sequence[str]) -> Windows:
+def without_straddlers(windows: W, prepared: Sequence[Signal], units: Sequence[str]) -> W:
     """For a split by repetition: drop windows that touch an event of a repetition outside `units`."""
     inside = {str(unit) for unit in units}
     keep = np.ones(len(windows), bool)

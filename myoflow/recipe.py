@@ -63,6 +63,9 @@ class Data:
     samples before any stage, as some published scripts do; filters then ring at every seam. `channels` keeps only
     these channels, in this order; `every` each n-th sample, without a filter.
 
+    `target` names a stream beside the EMG to learn, such as `kinematics`; `target_channels` keeps only these of it, in
+    this order; `target_rate` reads it at that rate by linear interpolation, default its own.
+
     `share` trains on that share of each label's executions (one at least), drawn by `share_seed`, a smaller share a
     part of a larger one; what is learnt without labels (statistics of signal stages) still sees all. `also` adds
     stores, each under a name, which the subjects in the report bear before their own.
@@ -79,6 +82,9 @@ class Data:
     share: float = attrs.field(default=1.0, validator=and_(gt(0), le(1)))
     share_seed: int = attrs.field(default=0, validator=ge(0))
     also: dict[str, Also] = attrs.Factory(dict)
+    target: str | None = None
+    target_channels: tuple[str, ...] | None = None
+    target_rate: Hz | None = None
 
     def __attrs_post_init__(self) -> None:
         if self.labels is not None and len(self.labels) < 2:
@@ -86,8 +92,13 @@ class Data:
         for i, label in enumerate(self.labels or ()):
             if label in (self.labels or ())[:i]:
                 raise Mismatch(f"names '{label}' twice", ("labels", i))
-        if self.regularise is not None and not self.regularise > 0:
-            raise Mismatch(f"must be above zero, got {self.regularise:g} Hz", ("regularise",))
+        for name in ("regularise", "target_rate"):
+            rate = getattr(self, name)
+            if rate is not None and not rate > 0:
+                raise Mismatch(f"must be above zero, got {rate:g} Hz", (name,))
+        for name in ("target_channels", "target_rate"):
+            if getattr(self, name) is not None and self.target is None:
+                raise Mismatch("needs `target`, the stream that it is about", (name,))
 
 
 @frozen
@@ -395,7 +406,30 @@ class _Sections:
             self.builder.named("datasets", also.dataset or name, trail, f"data.also.{name}")
         if named is not BAD and data is not None and data.labels is not None:
             self._labels(data)
+        if named is not BAD and data is not None and data.target is not None:
+            self._target(data)
         return data
+
+    def _target(self, data: Data) -> None:
+        """The stream to learn and its channels must stand in the dataset's card."""
+        try:
+            known = load_card(data.dataset).streams
+        except RecipeError as error:
+            self.builder.problems += error.problems  # what is wrong stands in the card
+            return
+        target = str(data.target)
+        if target not in known:
+            message = f"data.target: the card of {data.dataset} names no stream '{target}'"
+            there = ", ".join(known) or "none"
+            place = self.document.value_at(("data", "target"))
+            self.builder.fail(f"{message}{did_you_mean(target, known) or '.'} It names: {there}", place)
+            return
+        for i, channel in enumerate(data.target_channels or ()):
+            if channel not in known[target].channels:
+                close = did_you_mean(channel, known[target].channels) or "."
+                message = f"data.target_channels: {target} has no channel '{channel}'{close}"
+                place = self.document.value_at(("data", "target_channels", i))
+                self.builder.fail(f"{message} It has: {', '.join(known[target].channels)}", place)
 
     def _split_by_name(self, section: Any) -> Any:
         """The section with a split of the dataset's card in the place of its name; None when there is none."""

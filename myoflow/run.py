@@ -60,7 +60,8 @@ class Run:
     def predict(self, array: xr.DataArray, model: str | None = None, backend: str | None = None) -> xr.DataArray:
         """Scores `(window, label)` of a recording `(channel, time)` at the trained rate and units.
 
-        `predict(x).idxmax("label")` gives decisions; `time` is the end of each window in s.
+        `predict(x).idxmax("label")` gives decisions; `time` is the end of each window in s. A model of task `regress`
+        gives `(window, step, target)` in the target's units, the last step at the window's end.
 
         Raises:
             InputError: the array has another rate, other units or channels than the training data, or gaps.
@@ -76,7 +77,9 @@ class Run:
             )
         if self.recipe.pipeline[0].name != "quality":
             _refuse_gaps(array, trained)
-        values = array.assign_attrs(labels=list(trained.labels), SamplingFrequency=trained.rate_hz)
+        values = array.assign_attrs(
+            labels=list(trained.labels), target=trained.target, SamplingFrequency=trained.rate_hz
+        )
         return self.pipeline(model, backend=backend).run(values)
 
     def stream(self, model: str | None = None, backend: str | None = None) -> Stream:

@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from myoflow.errors import InputError, MyoflowError
+from attrs import evolve
+
+from myoflow.errors import InputError, MyoflowError, did_you_mean
 from myoflow.progress import Progress
-from myoflow.spec import Spec
+from myoflow.spec import Spec, Target
 
 if TYPE_CHECKING:
     from myoflow.conversion import Summary
@@ -43,7 +45,26 @@ def card_spec(data: Data) -> Spec:
 
     card = load_card(data.dataset)
     rate = data.regularise or card.rate / data.every
-    return Spec.signal(data.channels or card.channels, rate, units=card.units, labels=labels_of(data))
+    target = None
+    if data.target is not None:
+        found = card.streams.get(data.target)
+        if found is None:
+            close = did_you_mean(data.target, card.streams) or "."
+            known = ", ".join(card.streams) or "none"
+            raise InputError(f"the card of {data.dataset} names no stream '{data.target}'{close} It names: {known}")
+        target = chosen_target(data, Target(data.target, found.channels, found.rate, found.units))
+    channels = data.channels or card.channels
+    return Spec.signal(channels, rate, units=card.units, labels=labels_of(data), target=target)
+
+
+def chosen_target(data: Data, whole: Target) -> Target:
+    """What a recipe takes of a stream. Raises InputError: it has no such channel."""
+    for name in data.target_channels or ():
+        if name not in whole.channels:
+            close = did_you_mean(name, whole.channels) or "."
+            known = ", ".join(whole.channels)
+            raise InputError(f"data.target_channels: {whole.stream} has no channel '{name}'{close} It has: {known}")
+    return evolve(whole, channels=data.target_channels or whole.channels, rate_hz=data.target_rate or whole.rate_hz)
 
 
 def convert_dataset(

@@ -18,8 +18,24 @@ WINDOWS = ("window", "channel", "time")
 FEATURES = ("window", "feature")
 TOKENS = ("window", "channel", "patch", "feature")
 SCORES = ("window", "label")
+TRAJECTORIES = ("window", "step", "target")  # continuous values over the window, at the target's own rate
 UTTERANCES = ("utterance", "channel", "time")  # each of its own length: `time` is open
 FRAMES = ("utterance", "frame", "feature")
+
+
+@frozen
+class Target:
+    """A stream beside the EMG that a pipeline learns: its name in the recordings, channels, rate and units."""
+
+    stream: str
+    channels: tuple[str, ...]
+    rate_hz: float
+    units: str = "n/a"
+
+    @classmethod
+    def of(cls, values: Any) -> Target | None:
+        """From plain values as `attrs.asdict` gives them; None for none."""
+        return cls(**{**values, "channels": tuple(values["channels"])}) if values else None
 
 
 @frozen
@@ -30,7 +46,7 @@ class Spec:
     the rate of the `time` axis, also inside windows. `step_s` is the time from one window to the next and
     `window_s` a window's length, None before windowing. `delay_s` is algorithmic look-ahead: how much later than
     its own time stamp an output can be known, without compute time. `blockers` says why the pipeline so far
-    cannot stream, one reason a stage; empty means it can.
+    cannot stream, one reason a stage; empty means it can. `labels` and `target` are what the data offers to learn.
     """
 
     dims: tuple[str, ...]
@@ -42,6 +58,7 @@ class Spec:
     window_s: float | None = None
     delay_s: float = 0.0
     labels: tuple[str, ...] = ()
+    target: Target | None = None
     blockers: tuple[str, ...] = ()
 
     def __attrs_post_init__(self) -> None:
@@ -56,6 +73,7 @@ class Spec:
         *,
         units: str = "V",
         labels: tuple[str, ...] = (),
+        target: Target | None = None,
     ) -> Spec:
         """Spec of a continuous signal `(channel, time)` of unknown length."""
         names = tuple(f"ch{i + 1}" for i in range(channels)) if isinstance(channels, int) else tuple(channels)
@@ -66,6 +84,7 @@ class Spec:
             channels=names,
             units=units,
             labels=labels,
+            target=target,
         )
 
     @classmethod
@@ -99,7 +118,7 @@ class Spec:
         if "channel" in array.coords:
             names = tuple(str(name) for name in array.coords["channel"].values)
         spec = cls.signal(names, float(rate), units=str(array.attrs.get("units", "V")))
-        return attrs.evolve(spec, labels=tuple(array.attrs.get("labels", ())))
+        return attrs.evolve(spec, labels=tuple(array.attrs.get("labels", ())), target=array.attrs.get("target"))
 
     def size(self, dim: str) -> int:
         """Size of one axis. Raises PlanError when the axis is missing or open."""

@@ -112,7 +112,7 @@ def _chosen(plan: Plan) -> list[str]:
 def scores(run: Run) -> None:
     """The scores of a finished run, with its protocol."""
     metrics = run.metrics
-    _print(_scored(metrics, run.recipe.train.task.measures))
+    _print(_scored(metrics, run.recipe.train.task.measured(metrics)))
     _print(
         f"{_tested(metrics)}, protocol {metrics['protocol']}; {_interval(metrics)}",
         *audited(metrics["audit"]),

@@ -160,6 +160,9 @@ class Task:
         """Examples per label, for the report's table of data; empty where there are no labels."""
         return {}
 
+    def begin(self, module: torch.nn.Module, examples: Any) -> None:
+        """Give a fresh module what the training examples alone tell, such as the scale of its outputs."""
+
     def network(self, module: torch.nn.Module) -> torch.nn.Module:
         """What is trained, around the pipeline's own `module`, whose parameters alone are learned and kept."""
         return module
@@ -202,6 +205,10 @@ class Task:
         `models` gives each model's answers, one a seed.
         """
         raise TypeError(f"{type(self).__name__} does not define summarise")
+
+    def measured(self, scores: Mapping[str, Any]) -> Mapping[str, Measure]:
+        """How the metrics of a run are read, from what `summarise` gave: units may depend on the data."""
+        return self.measures
 
     def sections(self, view: View) -> list[Section]:
         """The parts of the report that only this task can draw, in order."""

@@ -14,7 +14,7 @@ from attrs import asdict, frozen
 from myoflow.engine import Parameters
 from myoflow.errors import InputError
 from myoflow.files import beside
-from myoflow.spec import Spec
+from myoflow.spec import Spec, Target
 
 FORMAT = "myoflow-1"
 CALIBRATION = "calibration.npy"
@@ -30,15 +30,16 @@ class Header:
     units: str
     labels: tuple[str, ...]
     model: str
+    target: Target | None = None
 
     @classmethod
     def of(cls, recipe: str, spec: Spec, model: str) -> Header:
         """Header for a pipeline with input `spec`."""
-        return cls(recipe, spec.channels, spec.rate_hz, spec.units, spec.labels, model)
+        return cls(recipe, spec.channels, spec.rate_hz, spec.units, spec.labels, model, spec.target)
 
     def spec(self) -> Spec:
         """The input Spec."""
-        return Spec.signal(self.channels, self.rate_hz, units=self.units, labels=self.labels)
+        return Spec.signal(self.channels, self.rate_hz, units=self.units, labels=self.labels, target=self.target)
 
 
 def save(path: Path, parameters: Parameters, header: Header) -> None:
@@ -95,5 +96,6 @@ def load(path: Path) -> tuple[Parameters, Header]:
         raise InputError(f"{path} is not a readable safetensors file: {error}") from None
     if told.pop("format", None) != FORMAT:
         raise InputError(f"{path} was not written by this version of `myoflow run`: it has no header '{FORMAT}'")
-    header = Header(**{**told, "channels": tuple(told["channels"]), "labels": tuple(told["labels"])})
+    told["channels"], told["labels"] = tuple(told["channels"]), tuple(told["labels"])
+    header = Header(**{**told, "target": Target.of(told.get("target"))})
     return Parameters(dict(states), weights, calibration(path.parent)), header

@@ -54,6 +54,7 @@ FLOORS = [
         "decisions",
         "predictions",
         "reconstructions",
+        "trajectories",
         "scores",
         "report",
     ),

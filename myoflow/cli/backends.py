@@ -28,7 +28,7 @@ def verify(
 
     opened = load_run(run)
     found = prove(opened, backend, model, Bars())
-    tables.parity(found, opened.recipe.train.task.measures)
+    tables.parity(found, opened.recipe.train.task.measured(opened.metrics))
     if found.problems:
         raise MyoflowError(f"{backend} is not within its tolerances: " + "; ".join(found.problems))
 

@@ -29,7 +29,7 @@ def evaluate(
 
     loaded = load_run(run)
     found = scored(loaded, store, fold=fold, backend=backend, progress=Bars())
-    tables.evaluation(found, loaded.recipe.train.task.measures, kept(loaded, open_store(store)))
+    tables.evaluation(found, loaded.recipe.train.task.measured(found), kept(loaded, open_store(store)))
 
 
 @app.command()
@@ -45,4 +45,5 @@ def compare(
     from myoflow.run import load_run
 
     one = load_run(run)
-    tables.comparison(compared(one, load_run(other), model, other_model), one.recipe.train.task.measures)
+    found = compared(one, load_run(other), model, other_model)
+    tables.comparison(found, one.recipe.train.task.measured(one.metrics))

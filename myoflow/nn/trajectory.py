@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -38,3 +39,38 @@ class Trajectory(nn.Module):
         if x.shape[-1] != self.length:
             x = F.interpolate(x, size=self.length, mode="linear", align_corners=False)
         return x.transpose(1, 2)
+
+
+class ScaledTrajectory(Trajectory):
+    """The head with a scale and a centre per output behind it, which are measured on training data, not trained."""
+
+    spread: Tensor
+    centre: Tensor
+
+    def __init__(self, inputs: int, outputs: int, length: int, *, hidden: int = 256, dropout: float = 0.1) -> None:
+        super().__init__(inputs, outputs, length, hidden=hidden, dropout=dropout)
+        self.register_buffer("spread", torch.ones(outputs))
+        self.register_buffer("centre", torch.zeros(outputs))
+
+    def measure(self, centre: Tensor, spread: Tensor) -> None:
+        """Set what the outputs are scaled by."""
+        self.centre.copy_(centre)
+        self.spread.copy_(spread)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return super().forward(tokens).float() * self.spread + self.centre
+
+
+class Balanced(nn.Module):
+    """A network that ends in a scaled head, with the head's spread beside what it gives."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        heads = [part for part in module.modules() if isinstance(part, ScaledTrajectory)]
+        self._head = heads[-1:]  # in a list, which is no second registration of its parameters
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        values = self.module(x)
+        spread = self._head[0].spread if self._head else torch.ones(values.shape[-1], device=values.device)
+        return {"values": values, "spread": spread}

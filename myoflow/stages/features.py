@@ -10,7 +10,7 @@ from myoflow.stage import Cost, Stage, State, stage
 from myoflow.typed import Volts, frozen
 
 if TYPE_CHECKING:
-    from myoflow.dsp.kernel import Kernel
+    from myoflow.dsp.kernel import Array, Kernel
 
 Feature = Literal[
     "hudgins",
@@ -47,7 +47,9 @@ class Features(Stage):
       - mnf, mdf: mean and median frequency in Hz of the periodogram without its mean; the median is the first
         frequency at which the cumulated power reaches half; 0 for a constant window.
     Hudgins, Parker, Scott 1993 (doi 10.1109/10.204774); Phinyomark et al. 2012 (doi 10.1016/j.eswa.2012.01.102).
-    The output's columns run channel by channel, each with its features in the order of `set`. A sample that is not
+    `parts` cuts the window into so many equal parts, each described alone (what is left over at the start is not seen),
+    for answers that change within a window.
+    The output's columns run channel by channel, each part with its features in the order of `set`. A sample that is not
     finite makes all features of its channel and window NaN.
     """
 
@@ -55,6 +57,7 @@ class Features(Stage):
     order: int = 4
     zc_threshold: Volts = 0.0
     ssc_threshold: Volts = 0.0
+    parts: int = 1
 
     @property
     def chosen(self) -> tuple[str, ...]:
@@ -67,7 +70,10 @@ class Features(Stage):
         per_channel: list[str] = []
         for name in self.chosen:
             per_channel += [f"ar{i + 1}" for i in range(self.order)] if name == "ar" else [name]
-        return tuple(f"{channel}_{name}" for channel in spec.channels for name in per_channel)
+        places = ("",) if self.parts == 1 else tuple(f"_part{i + 1}" for i in range(self.parts))
+        return tuple(
+            f"{channel}{place}_{name}" for channel in spec.channels for place in places for name in per_channel
+        )
 
     def plan(self, spec: Spec) -> Spec:
         spec.expect(WINDOWS)
@@ -76,9 +82,12 @@ class Features(Stage):
         twice = [name for i, name in enumerate(self.chosen) if name in self.chosen[:i]]
         if twice:
             raise PlanError(f"has {twice[0]} twice in its set", field="set")
-        length = spec.size("time")
+        if self.parts < 1:
+            raise PlanError(f"parts must be at least 1, got {self.parts}", field="parts")
+        length = spec.size("time") // self.parts
         if length < 3:
-            raise PlanError(f"needs windows of 3 samples or more, got {length}")
+            what = "windows" if self.parts == 1 else "parts"
+            raise PlanError(f"needs {what} of 3 samples or more, got {length}")
         if "ar" in self.chosen and not 1 <= self.order < length:
             raise PlanError(f"needs an order from 1 to {length - 1}, got {self.order}", field="order")
         for field in ("zc_threshold", "ssc_threshold"):
@@ -90,7 +99,7 @@ class Features(Stage):
         return spec.evolve(dims=FEATURES, sizes=(None, len(self.columns(spec))))
 
     def cost(self, spec: Spec) -> Cost:
-        length, channels = spec.size("time"), spec.size("channel")
+        length, channels = spec.size("time") // self.parts, spec.size("channel") * self.parts
         each = 5 * length
         if "ar" in self.chosen:
             each += (self.order + 1) * length
@@ -105,4 +114,10 @@ class Features(Stage):
         function = feature_function(
             self.chosen, spec.rate_hz, order=self.order, zc=self.zc_threshold, ssc=self.ssc_threshold
         )
-        return Mapped(function, (0, len(self.columns(spec))), axis=0)
+        count, length = self.parts, spec.size("time") // self.parts
+
+        def described(x: Array) -> Array:
+            pieces = x[:, :, x.shape[2] - count * length :].reshape(len(x), -1, length)
+            return function(pieces)
+
+        return Mapped(function if count == 1 else described, (0, len(self.columns(spec))), axis=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Self
 
 import attrs
 import numpy as np
@@ -45,7 +45,7 @@ class Windows:
             out[i] = self.signals[self.recording[row]][:, start : start + self.length]
         return out
 
-    def select(self, keep: Array) -> Windows:
+    def select(self, keep: Array) -> Self:
         """The rows where `keep` is True (or the rows it lists)."""
         changes = {name: getattr(self, name)[keep] for name in ("recording", "start", "label", "repetition")}
         return attrs.evolve(self, **changes)
@@ -85,15 +85,19 @@ class Windows:
         """How many batches of `size` windows there are."""
         return -(-len(self) // size)
 
-    def batches(self, size: int) -> Iterator[tuple[Array, Array]]:
-        """All windows in order, `(x, label)` in batches."""
+    def truth(self, rows: Array) -> Any:
+        """What a model should say of the given rows: here their labels."""
+        return self.label[rows]
+
+    def batches(self, size: int) -> Iterator[tuple[Array, Any]]:
+        """All windows in order, `(x, truth)` in batches."""
         for first in range(0, len(self), size):
             rows = np.arange(first, min(first + size, len(self)))
-            yield self.take(rows), self.label[rows]
+            yield self.take(rows), self.truth(rows)
 
-    def shuffled(self, size: int, rng: np.random.Generator) -> Iterator[tuple[Array, Array]]:
+    def shuffled(self, size: int, rng: np.random.Generator) -> Iterator[tuple[Array, Any]]:
         """All windows once, in random order; the last batch may be smaller."""
         order = rng.permutation(len(self))
         for first in range(0, len(order), size):
             rows = order[first : first + size]
-            yield self.take(rows), self.label[rows]
+            yield self.take(rows), self.truth(rows)

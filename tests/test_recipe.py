@@ -250,7 +250,7 @@ def test_a_recipe_made_in_python(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "path"),
     [
-        ({"task": "regress"}, ("task",)),
+        ({"task": "regres"}, ("task",)),
         ({"betas": (0.9, 1.0)}, ("betas", 1)),
         ({"min_lr": 0.1}, ("min_lr",)),
         ({"seeds": ()}, ("seeds",)),

@@ -157,9 +157,11 @@ class Session:
         now = time.perf_counter()
         for item in items:
             if isinstance(item, Gone):
+                for piece in self._timeline.flush():  # nothing that is missing will come any more
+                    yield from self._push(piece)
                 self._notice(Notice("lost", self._timeline.next / self.signal.rate_hz, f"{item.why}; looking for it"))
             elif isinstance(item, Returned):
-                self._timeline.forget()
+                self._timeline.returned()
                 text = f"the source came back after {item.seconds:.1f} s"
                 self._notice(Notice("returned", self._timeline.next / self.signal.rate_hz, text))
             else:

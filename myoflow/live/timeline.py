@@ -59,6 +59,7 @@ class Timeline:
         self._restart = False
         self._made: deque[tuple[int, int]] = deque(maxlen=64)
         self._check_at = 0
+        self._returned = False
 
     def feed(self, block: Block) -> list[Piece]:
         """What can be given once this block is here."""
@@ -82,10 +83,9 @@ class Timeline:
         """Everything that still waits; the stream is over."""
         return self._release(float("inf"))
 
-    def forget(self) -> None:
-        """The source was opened again: its numbers and clock may be others. How much is missing, our clock tells."""
-        self._base = None
-        self._stamps = Stamps(self.signal.rate_hz)
+    def returned(self) -> None:
+        """The source was opened again: its numbers and clock may have gone on, or begun anew."""
+        self._returned = True
 
     def _place(self, block: Block) -> int:
         """Our number of the block's first sample."""
@@ -102,11 +102,15 @@ class Timeline:
 
     def _by_count(self, block: Block, first: int) -> int:
         if self._base is None:
-            self._base = first - self.next - self._elapsed(block)
-        ahead = first - self._base - self.next
-        far = RESET_S * self.signal.rate_hz
-        if ahead < -far or (ahead > far and ahead > 2 * self._elapsed(block) + far and self.signal.pace is not None):
-            missing = self._elapsed(block)
+            self._base = first - self.next
+        ahead, missing = first - self._base - self.next, self._elapsed(block)
+        far = round(RESET_S * self.signal.rate_hz)
+        anew = ahead < -far or (ahead > far and ahead > 2 * missing + far and self.signal.pace is not None)
+        if self._returned:
+            # A count that went on while the source was away agrees with our clock, roughly: arrivals shake.
+            self._returned = False
+            anew = ahead < 0 or abs(ahead - missing) > 0.5 * self.signal.rate_hz + 0.2 * missing
+        if anew:
             self._say("count", f"the source's count of samples jumped to {first}; by the clock {missing} are missing")
             self._base = first - self.next - missing
             self.drift.forget()
@@ -115,9 +119,9 @@ class Timeline:
     def _by_stamp(self, block: Block, stamp_s: float) -> int:
         samples, rate = block.values.shape[1], self.signal.rate_hz
         expected = self._stamps.expected(self.next + samples - 1)
-        missing = 0
-        if expected is None:
-            missing = self._elapsed(block)  # the first block, or the first after the source came back
+        missing, returned, self._returned = 0, self._returned, False
+        if expected is None or (returned and stamp_s < expected):
+            missing = self._elapsed(block) if returned else 0  # a clock that began anew says nothing
             self._stamps.jump(self.next + missing + samples - 1, stamp_s)
         elif stamp_s - expected > self.signal.jitter_s:
             missing = round((stamp_s - expected) * rate)

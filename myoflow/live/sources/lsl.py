@@ -101,7 +101,7 @@ class _Inlet:
             raise Lost(f"the LSL stream '{self._name}' is gone") from None
         arrived = time.perf_counter()
         self._buffer[0] = sample
-        values = np.ascontiguousarray(self._buffer[: 1 + len(stamps)].T)
+        values = np.array(self._buffer[: 1 + len(stamps)].T, order="C")  # a copy, also of a single sample
         if self._rows is not None:
             values = values[self._rows]
         if values.dtype == np.float64:

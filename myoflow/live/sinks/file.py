@@ -1,0 +1,65 @@
+"""file: a table of outputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from myoflow.errors import InputError
+from myoflow.live.sink import SINKS, Channel, Quiet, Sink
+from myoflow.spec import SIGNAL
+from myoflow.typed import frozen
+
+if TYPE_CHECKING:
+    from myoflow.live.output import Output
+    from myoflow.spec import Spec
+
+
+@SINKS.add("file")
+@frozen
+class Table(Sink):
+    """Comma-separated values, a row an output: time, end, latency, filled, dropped, label, and one column a number.
+
+    Of a signal a row a sample: time and one column a channel. The file begins anew.
+    """
+
+    address: str
+
+    def open(self, taken: Spec, given: Spec) -> Channel:
+        path = Path(self.address)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return _Rows(path.open("w", encoding="utf-8"), given)
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+class _Rows(Quiet):
+    def __init__(self, file: IO[str], given: Spec) -> None:
+        import math
+
+        self._file, self._signal, self._rate = file, given.dims == SIGNAL, given.rate_hz
+        if self._signal:
+            self._say("time", *given.channels)
+            return
+        width = math.prod(size for size in given.sizes if size is not None)
+        names = given.labels if given.dims[-1] == "label" else tuple(f"v{i + 1}" for i in range(width))
+        self._decides = given.dims[-1] == "label"
+        self._say("time", "end", "latency", "filled", "dropped", *(["label"] if self._decides else []), *names)
+
+    def write(self, output: Output) -> None:
+        if self._signal:
+            count = output.values.shape[1]
+            for i, sample in enumerate(output.values.T):
+                self._say(f"{output.end_s - (count - i) / self._rate:.6f}", *(f"{value:.9g}" for value in sample))
+            return
+        head = [f"{output.time_s:.6f}", f"{output.end_s:.6f}", f"{output.latency.total_s:.6f}"]
+        head += [str(output.filled), str(output.dropped), *([str(output.label)] if self._decides else [])]
+        self._say(*head, *(f"{value:.9g}" for value in output.values.ravel()))
+
+    def close(self, summary: object) -> None:
+        self._file.close()
+
+    def _say(self, *cells: str) -> None:
+        self._file.write(",".join(f'"{c}"' if "," in c else c for c in cells) + "\n")
+        self._file.flush()

@@ -1,0 +1,317 @@
+"""Sources that really run: sockets, a pseudo-terminal, a pipe, LSL and BrainFlow over loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import myoflow as mf
+from myoflow.errors import InputError
+from myoflow.live import frames
+from myoflow.live.address import parse
+from myoflow.live.output import Notice
+from myoflow.live.source import SOURCES, Context, Lost
+from myoflow.pipeline import Pipeline
+from myoflow.run import Run
+
+WINDOWS = Pipeline([mf.Window(length="50 ms", stride="50 ms")])
+RATE = 1000.0
+HELLO = frames.description(["E1", "E2", "E3"], RATE, "uV", 0.5)
+X = np.random.default_rng(0).integers(-2000, 2000, (3, 2000)).astype(np.int16)
+VOLTS = X.astype(np.float32) * np.float32(0.5)
+
+
+def wire(start: int = 0, stop: int = X.shape[1], size: int = 40) -> list[bytes]:
+    return [frames.samples(X[:, at : min(at + size, stop)], 500 + at) for at in range(start, stop, size)]
+
+
+@contextlib.contextmanager
+def server(*conversations: list[bytes]) -> Iterator[int]:
+    """Says one conversation to each that connects, then hangs up."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(20)
+
+    def serve() -> None:
+        for said in conversations:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                for part in said:
+                    connection.sendall(part)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.close()
+        thread.join(5)
+
+
+def test_tcp_gives_every_sample_once() -> None:
+    with server([HELLO, *wire(), frames.end()]) as port:
+        session = mf.stream(WINDOWS, f"tcp:127.0.0.1:{port}", notice=lambda n: None)
+        assert session.signal.channels == ("E1", "E2", "E3") and session.signal.gain == (0.5,) * 3
+        outputs = list(session)
+    assert np.array_equal(np.concatenate([o.values for o in outputs], axis=1), VOLTS)
+    assert session.summary.events == {} and session.summary.reason == "the source ended"
+
+
+def test_tcp_through_damage_and_a_dead_sender() -> None:
+    """A frame is damaged, one is missing; the sender dies and returns with a new connection and a new count."""
+    told: list[Notice] = []
+    first = wire(0, 1000)
+    damaged = bytearray(first[10])
+    damaged[50] ^= 1
+    first[10] = bytes(damaged)
+    del first[20]
+    second = [frames.samples(X[:, at : at + 40], at - 1000) for at in range(1000, 2000, 40)]
+    with server([HELLO, *first], [HELLO, *second, frames.end()]) as port:
+        session = mf.stream(WINDOWS, f"tcp:127.0.0.1:{port}", gaps="restart", notice=told.append)
+        outputs = list(session)
+    assert [n.kind for n in told if n.kind in ("gap", "lost", "returned")][:4] == ["gap", "gap", "lost", "returned"]
+    assert [n.count for n in told if n.kind == "gap"][:2] == [40, 40]
+    times = [o.time_s for o in outputs]
+    assert times == sorted(times)
+    flat = [tuple(o.values[:, 0]) for o in outputs]
+    places = {tuple(VOLTS[:, i]): i for i in range(VOLTS.shape[1])}
+    for output, key in zip(outputs, flat, strict=True):  # no window holds anything but what was sent, in order
+        at = places[key]
+        assert np.array_equal(output.values, VOLTS[:, at : at + 50])
+
+
+def test_tcp_listens_for_a_device_that_connects() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    def device() -> None:
+        for _ in range(100):
+            try:
+                with socket.create_connection(("127.0.0.1", port), 5) as connection:
+                    connection.sendall(b"".join([*wire(), frames.end()]))
+                    time.sleep(0.2)
+                return
+            except OSError:
+                time.sleep(0.05)
+
+    thread = threading.Thread(target=device, daemon=True)
+    thread.start()
+    address = f"tcp:127.0.0.1:{port}?listen=true&rate=1000 Hz&units=uV&gain=0.5&channels=3,1"
+    outputs = list(mf.stream(WINDOWS, address, notice=lambda n: None))
+    thread.join(5)
+    assert np.array_equal(np.concatenate([o.values for o in outputs], axis=1), VOLTS[[2, 0]])
+
+
+def test_serial_over_a_pseudo_terminal() -> None:
+    pytest.importorskip("serial")
+    import tty
+
+    master, slave = os.openpty()
+    tty.setraw(slave)
+
+    def device() -> None:
+        time.sleep(0.5)  # opening a port throws away what came before
+        for part in [HELLO, *wire(), frames.end()]:
+            os.write(master, part)
+
+    thread = threading.Thread(target=device, daemon=True)
+    thread.start()
+    outputs = list(mf.stream(WINDOWS, f"serial:{os.ttyname(slave)}", notice=lambda n: None))
+    thread.join(5)
+    os.close(master), os.close(slave)
+    assert np.array_equal(np.concatenate([o.values for o in outputs], axis=1), VOLTS)
+
+
+@contextlib.contextmanager
+def piped(data: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The standard input of this process is a pipe that another thread writes to."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as file, contextlib.suppress(BrokenPipeError):
+            file.write(data)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    with os.fdopen(reading) as file:
+        monkeypatch.setattr(sys, "stdin", file)
+        yield
+    thread.join(5)
+
+
+def test_stdin_as_lines_of_numbers_decides_as_predict(run: Run, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = mf.open_store(place / "data" / "tiny.zarr")
+    emg = store.emg(next(row.id for row in store.rows if row.subject == "04"))
+    text = "\n".join(",".join(f"{value:.9g}" for value in sample) for sample in emg.values.T)
+    with piped(text.encode(), monkeypatch):
+        live = list(mf.stream(run, "stdin?format=text"))
+    assert [o.label for o in live] == run.predict(emg).idxmax("label").values.tolist()
+
+
+def test_stdin_as_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    with piped(b"".join([HELLO, *wire(), frames.end()]), monkeypatch):
+        outputs = list(mf.stream(WINDOWS, "stdin"))
+    assert np.array_equal(np.concatenate([o.values for o in outputs], axis=1), VOLTS)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("1,2,3\n1,x,3\n", "stdin, line 2: '1,x,3' is not a line of numbers"),
+        ("1 2 3\n\n1 2\n", "stdin, line 3: 2 numbers, but 3 before"),
+        ("", "stdin ended before there was a line of numbers"),
+    ],
+)
+def test_stdin_says_which_line_is_wrong(text: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with piped(text.encode(), monkeypatch), pytest.raises(InputError) as error:
+        list(mf.stream(WINDOWS, "stdin?format=text&rate=1000 Hz"))
+    assert message in str(error.value)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pylsl") is None, reason="needs pylsl")
+def test_lsl_over_loopback_and_an_outlet_that_dies_and_returns() -> None:
+    """Real outlets and inlets. Every sample arrives once and in order; the death is a gap in time."""
+    import pylsl
+
+    name = f"myoflow-{uuid.uuid4().hex[:8]}"
+
+    def outlet() -> pylsl.StreamOutlet:
+        info = pylsl.StreamInfo(name, "EMG", 3, RATE, "float32", f"{name}-id")
+        channels = info.desc().append_child("channels")
+        for label in ("E1", "E2", "E3"):
+            channels.append_child("channel").append_child_value("label", label).append_child_value("unit", "uV")
+        return pylsl.StreamOutlet(info)
+
+    ended = threading.Event()
+
+    held = [outlet()]
+
+    def device() -> None:
+        first = held.pop()
+        first.wait_for_consumers(10)
+        push(first, 0, 1000)
+        del first
+        time.sleep(0.3)
+        second = outlet()
+        second.wait_for_consumers(20)
+        push(second, 1000, 2000)
+        ended.wait(20)
+
+    def push(out: pylsl.StreamOutlet, start: int, stop: int) -> None:
+        began = time.perf_counter()
+        for at in range(start, stop, 40):
+            out.push_chunk(VOLTS[:, at : at + 40].T.tolist())
+            time.sleep(max(0.0, began + (at + 40 - start) / RATE - time.perf_counter()))
+
+    thread = threading.Thread(target=device, daemon=True)
+    session = mf.stream(WINDOWS, f"lsl:{name}", gaps="restart", notice=lambda n: None)
+    assert session.signal.channels == ("E1", "E2", "E3") and session.signal.units == "uV"
+    thread.start()
+    outputs = []
+    places = {tuple(VOLTS[:, i]): i for i in range(VOLTS.shape[1])}
+    for output in session:
+        outputs.append(output)
+        if places[tuple(output.values[:, 0])] >= 1900:
+            break
+    ended.set()
+    thread.join(10)
+    starts = [places[tuple(o.values[:, 0])] for o in outputs]
+    for output, at in zip(outputs, starts, strict=True):
+        assert np.array_equal(output.values, VOLTS[:, at : at + 50])
+    assert starts == sorted(starts) and starts[-1] > 1000, "the second outlet was found again"
+    times = [o.time_s for o in outputs]
+    assert times == sorted(times) and times[-1] - times[0] > 1.9
+    assert "gap" in session.summary.events
+
+
+@pytest.mark.skipif(importlib.util.find_spec("brainflow") is None, reason="needs brainflow")
+def test_brainflow_synthetic_board() -> None:
+    pipeline = Pipeline([mf.Highpass(cut=20.0), mf.Window(length="100 ms", stride="100 ms"), mf.Features()])
+    session = mf.stream(pipeline, "brainflow:synthetic?channels=1..4", notice=lambda n: None)
+    assert session.signal.rate_hz == 250 and session.signal.units == "uV" and len(session.signal.channels) == 4
+    session.stop_after(1.5)
+    outputs = list(session)
+    assert len(outputs) >= 13 and all(np.isfinite(o.values).all() and o.values.any() for o in outputs)
+    assert [o.end_s for o in outputs] == pytest.approx([0.1 * (k + 1) for k in range(len(outputs))])
+    assert session.summary.taken >= 375 and session.summary.made == 0
+
+
+def test_brainflow_counts_packets_over_their_wrap() -> None:
+    """Packet numbers from 0 to 255 and over again; three are missing."""
+    pytest.importorskip("brainflow")
+    source = parse("brainflow:synthetic", SOURCES)
+    board = source.open(Context())
+    try:
+        data = np.zeros((40, 300))
+        numbers = np.delete(np.arange(250, 553), [100, 101, 102])
+        data[board._packet] = numbers % 256  # type: ignore[attr-defined]
+        found = board._blocks(data, 0.0)  # type: ignore[attr-defined]
+    finally:
+        board.close()
+    assert [(b.first, b.values.shape[1]) for b in found] == [(250, 100), (353, 200)]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("rplay:x", "there is no source 'rplay'; did you mean 'replay'?"),
+        ("tcp:nowhere", "'nowhere' is no address; write HOST:PORT"),
+        ("tcp", "source tcp needs an address"),
+        ("serial:/dev/x?buad=9", "source serial has no option 'buad'; did you mean 'baud'?"),
+        ("serial:/dev/x?baud=fast", "source serial: baud: expected a whole number, got 'fast'"),
+        ("replay?chunk=20", "source replay: chunk: '20' has no unit"),
+        ("replay?speed=0", "source replay: speed must be above 0"),
+        ("replay:/nowhere", "there is no store at /nowhere"),
+        ("brainflow:synthetik", "BrainFlow has no board 'synthetik'; did you mean 'synthetic'?"),
+    ],
+)
+def test_wrong_addresses_say_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse(text, SOURCES).open(Context())
+    assert message in str(error.value)
+
+
+def test_a_source_that_does_not_answer_is_lost() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with pytest.raises(Lost, match="does not answer"):
+        parse(f"tcp:127.0.0.1:{port}", SOURCES).open(Context())
+    with server([b"not a frame" * 10]) as port, pytest.raises(Lost, match="closed by the sender"):
+        parse(f"tcp:127.0.0.1:{port}", SOURCES).open(Context())
+
+
+def test_third_parties_add_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class registered under a name is found by that name, with its options checked."""
+    from myoflow.live.sources.replay import Replay
+    from myoflow.registry import Registry
+
+    class Point:
+        name = "glove"
+
+        def load(self) -> type[Replay]:
+            return type("Glove", (Replay,), {"__doc__": "glove: a test."})
+
+    monkeypatch.setattr("myoflow.registry.entry_points", lambda group: [Point()] if "sources" in group else [])
+    registry = Registry[Replay]("source", "myoflow.live.sources")
+    assert type(parse("glove:x?speed=2", registry)).__name__ == "Glove"
+
+
+def test_the_listing_names_every_source(capsys: pytest.CaptureFixture[str]) -> None:
+    from myoflow import tables
+
+    tables.listing("sources")
+    tables.show("sources.tcp")
+    out = capsys.readouterr().out
+    for name in SOURCES:
+        assert name in out
+    assert "listen" in out and "5 s" in out

@@ -5,7 +5,7 @@
 chain: 16 channels at 2 kHz in chunks of 20 ms, band-pass, notch, windows of 200 ms every 20 ms, five features, LDA.
    What a session adds to each decision (from the chunk's arrival to the decision) over `--seconds` at the speed of
    life, and what one chunk costs in the decoder alone, beside LibEMG's filter, features and LDA on one window. LibEMG
-   filters every window anew; we go on where the last chunk ended. LibEMG needs numpy below 2, and so an environment of its own:
+   filters every window anew; we go on where the last chunk ended. It needs numpy below 2, an environment of its own:
    `python -m venv V && V/bin/pip install libemg`. The two take turns; the least of the rounds counts for each.
 model: TinyMyo (8 layers, width 192) on 8 channels x 1000 samples every 100 ms, one thread, on each backend found here.
 hour: one hour of 16 channels at 2 kHz from a store at 20 times the speed of life; counts samples, watches memory.

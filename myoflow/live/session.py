@@ -203,6 +203,8 @@ class Session:
             for window in done:
                 self._due.append(_Due(window, self._count, end, piece.arrived_s, begun))
                 self._count += 1
+            if len(self._due) >= TOGETHER:  # more would only take memory
+                yield from self._decode()
         elif done.shape[-1]:
             yield self._samples(done, end, piece.arrived_s, begun)
 

@@ -14,6 +14,8 @@ from myoflow.build import load_one
 from myoflow.split import Split
 from myoflow.typed import Hz, Mismatch, frozen
 
+FASTEST_HZ = 1e6
+
 
 @frozen
 class Download:
@@ -87,6 +89,8 @@ class Card:
             raise Mismatch(f"{self.name!r} is no name: use letters, digits, '_', '-' and '.'", ("name",))
         if not self.rate > 0:
             raise Mismatch(f"must be above zero, got {self.rate:g} Hz", ("rate",))
+        if self.rate > FASTEST_HZ:
+            raise Mismatch(f"{self.rate:g} Hz is no rate of EMG; give it in Hz, at most {FASTEST_HZ:g}", ("rate",))
         for field in ("channels", "labels"):
             names: tuple[str, ...] = getattr(self, field)
             if not names:

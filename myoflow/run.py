@@ -75,7 +75,7 @@ class Run:
                 f"trained on channels {', '.join(trained.channels)}, got {', '.join(given.channels)}; put them in that "
                 "order, or drop the channel coordinate if they are the same electrodes by other names"
             )
-        if self.recipe.pipeline[0].name != "quality":
+        if not self.recipe.pipeline[0].mends:
             _refuse_gaps(array, trained)
         values = array.assign_attrs(
             labels=list(trained.labels), target=trained.target, SamplingFrequency=trained.rate_hz

@@ -37,6 +37,7 @@ class Stage:
     `training_only` marks augmentation: skipped everywhere but in training batches.
     `cuts` marks the stage that cuts a signal into examples (windows); everything behind it takes examples.
     `remembers` marks a stage behind that one whose output depends on earlier examples (a vote).
+    `mends` marks one that takes samples that are no numbers; behind others, a causal filter never recovers from one.
     `published_only` says why a stage may stand only in recipes marked `protocol: published`.
     Heavy imports (numpy, scipy, torch) belong inside the methods: the planner reads stages in milliseconds.
     """
@@ -45,6 +46,7 @@ class Stage:
     training_only: ClassVar[bool] = False
     cuts: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
+    mends: ClassVar[bool] = False
     published_only: ClassVar[str | None] = None
 
     @property

@@ -70,6 +70,7 @@ def test_a_card_in_the_users_folder_is_found_by_name(folder: Path) -> None:
         ("title:", "titel:", "1:1: dataset mine has no field 'titel'; did you mean 'title'? Fields: name, title"),
         ("rate: 2 kHz", "rate: 2000", "4:7: dataset mine.rate: 2000 has no unit; write '2000 Hz'"),
         ("rate: 2 kHz", "rate: 0 Hz", "4:7: dataset mine.rate: must be above zero, got 0 Hz"),
+        ("rate: 2 kHz", "rate: 2000000 kHz", "4:7: dataset mine.rate: 2e+09 Hz is no rate of EMG"),
         ("[a, b]", "[a, a]", "3:15: dataset mine.channels: names 'a' twice"),
         ("[a, b]", "[]", "3:11: dataset mine.channels: is empty"),
         (

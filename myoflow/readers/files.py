@@ -278,9 +278,10 @@ def _whole(where: str, block: Signals, rows: list[int], options: Options, notes:
     row, column = (int(i) for i in np.argwhere(bad)[0])
     name = block.channels[rows[row]]
     if options.missing == "refuse":
+        more = f", nor at {int(bad.sum()) - 1} more" if bad.sum() > 1 else ""
         raise InputError(
-            f"{where}: channel '{name}' has no number at sample {column + 1}, nor at {int(bad.sum()) - 1} more; "
-            "options.missing: hold (or --hold) repeats the last one"
+            f"{where}: channel '{name}' has no number at sample {column + 1}{more}; options.missing: hold "
+            "(or --hold) repeats the last one"
         )
     notes.append(f"{int(bad.sum())} missing values repeat the one before (0 at the start), the first in '{name}'")
     at = np.where(bad, 0, np.arange(values.shape[1]))

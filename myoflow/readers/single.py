@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from myoflow.card import Card
+from myoflow.card import FASTEST_HZ, Card
 from myoflow.errors import InputError
 from myoflow.formats.base import Signals, open_file
 from myoflow.readers.base import listed
@@ -85,6 +85,8 @@ def _hertz(rate: str | None) -> float | None:
         raise InputError(f"--rate: {error}") from error
     if not value > 0:
         raise InputError(f"--rate: must be above zero, got {rate}")
+    if value > FASTEST_HZ:
+        raise InputError(f"--rate: {value:g} Hz is no rate of EMG, which is at most {FASTEST_HZ:g} Hz here")
     return value
 
 

@@ -1,8 +1,8 @@
-"""highpass: Butterworth high-pass."""
+"""highpass: Butterworth high-pass, and what it shares with the low-pass."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from myoflow.dsp.design import Start, butterworth, check_frequency, check_order, no_stream, sections_cost
 from myoflow.spec import SIGNAL, Spec
@@ -13,15 +13,11 @@ if TYPE_CHECKING:
     from myoflow.dsp.kernel import Kernel
 
 
-@stage("highpass")
 @frozen
-class Highpass(Stage):
-    """Butterworth high-pass per channel, `scipy.signal.butter(order, cut, "highpass")`, causal unless `zero_phase`.
+class OneCut(Stage):
+    """A Butterworth filter with one cut; `kind` says which side of it stays."""
 
-    `start` and `zero_phase` are those of bandpass: `start: first` begins in the steady state of the first
-    sample, `zero_phase` runs forwards and backwards over the whole recording. A sample that is not finite makes
-    its channel NaN from there on.
-    """
+    kind: ClassVar[Literal["highpass", "lowpass"]]
 
     cut: Hz
     order: int = 4
@@ -40,5 +36,18 @@ class Highpass(Stage):
     def kernel(self, spec: Spec, state: State | None = None) -> Kernel:
         from myoflow.dsp.sections import filter_kernel
 
-        sections = butterworth("highpass", self.order, self.cut, spec.rate_hz)
+        sections = butterworth(self.kind, self.order, self.cut, spec.rate_hz)
         return filter_kernel(sections, spec.size("channel"), start=self.start, zero_phase=self.zero_phase)
+
+
+@stage("highpass")
+@frozen
+class Highpass(OneCut):
+    """Butterworth high-pass per channel, `scipy.signal.butter(order, cut, "highpass")`, causal unless `zero_phase`.
+
+    `start` and `zero_phase` are those of bandpass: `start: first` begins in the steady state of the first
+    sample, `zero_phase` runs forwards and backwards over the whole recording. A sample that is not finite makes
+    its channel NaN from there on.
+    """
+
+    kind = "highpass"

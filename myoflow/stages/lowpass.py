@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from myoflow.dsp.design import Start, butterworth, check_frequency, check_order, no_stream, sections_cost
-from myoflow.spec import SIGNAL, Spec
-from myoflow.stage import Cost, Stage, State, stage
-from myoflow.typed import Hz, frozen
-
-if TYPE_CHECKING:
-    from myoflow.dsp.kernel import Kernel
+from myoflow.stage import stage
+from myoflow.stages.highpass import OneCut
+from myoflow.typed import frozen
 
 
 @stage("lowpass")
 @frozen
-class Lowpass(Stage):
+class Lowpass(OneCut):
     """Butterworth low-pass per channel, `scipy.signal.butter(order, cut, "lowpass")`, causal unless `zero_phase`.
 
     `start` and `zero_phase` are those of bandpass: `start: first` begins in the steady state of the first
@@ -23,22 +17,4 @@ class Lowpass(Stage):
     its channel NaN from there on.
     """
 
-    cut: Hz
-    order: int = 4
-    zero_phase: bool = False
-    start: Start = "first"
-
-    def plan(self, spec: Spec) -> Spec:
-        spec.expect(SIGNAL)
-        check_order(self.order)
-        check_frequency(self.cut, spec.rate_hz, "cut")
-        return spec.block(no_stream(self.name)) if self.zero_phase else spec
-
-    def cost(self, spec: Spec) -> Cost:
-        return sections_cost(-(-self.order // 2), spec.size("channel"), self.zero_phase)
-
-    def kernel(self, spec: Spec, state: State | None = None) -> Kernel:
-        from myoflow.dsp.sections import filter_kernel
-
-        sections = butterworth("lowpass", self.order, self.cut, spec.rate_hz)
-        return filter_kernel(sections, spec.size("channel"), start=self.start, zero_phase=self.zero_phase)
+    kind = "lowpass"

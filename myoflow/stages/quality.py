@@ -34,6 +34,7 @@ class Quality(Stage):
     An incomplete last span is judged only by `error`, if it is at least half a span.
     """
 
+    mends = True
     policy: Literal["error", "drop", "interpolate"] = "error"
     span: Duration = Duration(1.0)
     flat: Volts = 0.0

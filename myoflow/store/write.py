@@ -73,11 +73,11 @@ class Writer:
         self.path = path
         self._attributes = {"kind": KIND, **attributes, "digest": digest}
         _refuse_foreign(path, digest, str(attributes.get("dataset", "")))
-        fresh = not (path / layout.META).exists()
         (path / ASIDE).mkdir(parents=True, exist_ok=True)
         self._lock = _lock(path)
         try:
             _refuse_foreign(path, digest, str(attributes.get("dataset", "")))  # the other writer may just have made it
+            fresh = not (path / layout.META).exists() or not any(groups(path))
             self._rows = self._repair()
             self._skipped: dict[str, str] = {} if fresh else dict(layout.attributes(path).get("skipped", {}))
             if fresh:
@@ -246,7 +246,7 @@ def _refuse_foreign(path: Path, digest: str, dataset: str) -> None:
         raise InputError(f"{meta} is not zarr v3 metadata; name another folder for the store") from error
     if attributes.get("kind") != KIND:
         raise InputError(f"{path} is a zarr hierarchy, but not a myoflow store; name another folder")
-    if attributes["digest"] != digest:
+    if attributes["digest"] != digest and any(groups(path)):
         found = attributes.get("dataset")
         what = f"dataset {found}" if found != dataset else f"other options (or another reader version) of {dataset}"
         raise InputError(f"{path} was written from {what}; they cannot be mixed: name another folder or delete it")

@@ -132,7 +132,9 @@ def test_units_that_cannot_be_compared_are_refused(lab):
 def test_missing_numbers(lab):
     path = lab / "S01" / "fist_1.csv"
     path.write_bytes(make.csv().replace(b"0.003,-89,", b"0.003,,").replace(b"0.0,-200,", b"0.0,-200.5,"))
-    with pytest.raises(InputError, match=r"fist_1\.csv: channel 'EMG 1' has no number at sample 4, nor at 0 more"):
+    with pytest.raises(
+        InputError, match=r"fist_1\.csv: channel 'EMG 1' has no number at sample 4; options.missing: hold "
+    ):
         read(CARD, lab)
     rec = read(with_options(missing="hold"), lab)["sub-01/ses-01/run-fist1"]
     assert rec.emg[0, 3] == rec.emg[0, 2] and rec.repairs[0].startswith("1 missing values repeat the one before")

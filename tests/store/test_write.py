@@ -275,3 +275,16 @@ def test_the_index_follows_while_writing(tmp_path, monkeypatch):
         writer.add(recording("01"), ORIGIN)
         assert len(open_store(tmp_path / "s")) == 1
         assert [row.subject for row in writer.rows] == ["01"]
+
+
+def test_a_store_without_recordings_is_anybodys(tmp_path):
+    """What a failed first conversion leaves does not stand in the way of another one."""
+    path = tmp_path / "s.zarr"
+    with pytest.raises(MyoflowError), Writer(path, {"dataset": "other", "labels": []}, "d0") as writer:
+        writer.skipped({"sub-09/ses-01/run-1": "no file"})
+        writer.add(attrs.evolve(recording(), subject="?"), ORIGIN)
+    store = make(path, recording("01"))
+    assert store.dataset == "toy" and "skipped" not in store.attrs
+    assert tree(path) == tree(make(tmp_path / "new.zarr", recording("01")).path)
+    with pytest.raises(InputError, match="written from dataset toy; they cannot be mixed"):
+        Writer(path, {"dataset": "other", "labels": []}, "d0")

@@ -1,7 +1,8 @@
 """Lanes: where the C code runs, each saying honestly whether it can here.
 
-`host` compiles for this machine, `rv32` for a plain 32-bit RISC-V core that Unicorn emulates. `gvsoc` and `sdk` are
-looked for and reported; the exported project builds there.
+`host` compiles for this machine, `rv32` for a plain 32-bit RISC-V core that Unicorn emulates, `gvsoc` for the PULP-open
+cluster in the simulator of that name, where it is installed. `sdk` is looked for and reported; the exported project
+builds there.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 Watch = Callable[[int, bytes], None]
 LANES = ("host", "rv32", "gvsoc", "sdk")
-RUNNABLE = ("host", "rv32")
+RUNNABLE = ("host", "rv32", "gvsoc")
 
 
 class Runner(Protocol):
@@ -47,7 +48,7 @@ def missing(lane: str) -> str | None:
     if lane == "gvsoc":
         if shutil.which("gvsoc") is None:
             return "no `gvsoc` on PATH: build github.com/gvsoc/gvsoc, target pulp-open, and put its bin folder there"
-        return "found, but run there by hand so far: `myoflow export` writes the project"
+        return None if toolchain.riscv_compiler() else f"needs a RISC-V compiler: {toolchain.PIP}"
     if lane == "sdk":
         if not os.environ.get("GAP_SDK_HOME"):
             return "GAP_SDK_HOME is not set: source the GAP SDK's environment"
@@ -64,6 +65,10 @@ def build(lane: str, network: q.Network, sources: Sources, chip: Chip, folder: P
         from myoflow.engines.mcu.emulated import Emulated
 
         return Emulated(network, sources, chip, folder)
+    if lane == "gvsoc":
+        from myoflow.engines.mcu.simulated import Simulated
+
+        return Simulated(network, sources, chip, folder)
     from myoflow.engines.mcu.compiled import Compiled
 
     return Compiled(network, sources, chip, folder)

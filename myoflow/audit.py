@@ -30,10 +30,14 @@ class Finding:
 
 
 class Audit:
-    """Collects findings over the folds of a run. `plain()` gives them for metrics.json."""
+    """Collects findings over the folds of a run. `plain()` gives them for metrics.json.
 
-    def __init__(self, recipe: Recipe, plan: Plan, store: Store) -> None:
-        self.recipe, self.plan, self.store = recipe, plan, store
+    `others` are further stores, whose recordings bear their store's name before their own.
+    """
+
+    def __init__(self, recipe: Recipe, plan: Plan, store: Store, others: Mapping[str, Store] | None = None) -> None:
+        self.recipe, self.plan = recipe, plan
+        self.stores = {"": store, **{f"{name}/": other for name, other in (others or {}).items()}}
         self.shared = 0
         self.tested = 0
         self.subjects: set[str] = set()
@@ -60,7 +64,11 @@ class Audit:
     def _look_for_twins(self, test: set[str], learned: set[str]) -> None:
         """Recordings that are the same under two names, one of them trained on."""
         if self._prints is None:
-            self._prints = {row.id: fingerprint(self.store.path / row.id) for row in self.store.rows}
+            self._prints = {
+                prefix + row.id: fingerprint(store.path / row.id)
+                for prefix, store in self.stores.items()
+                for row in store.rows
+            }
         self.twins |= set(twins({i: self._prints[i] for i in test}, {i: self._prints[i] for i in learned}))
 
     def findings(self) -> tuple[Finding, ...]:

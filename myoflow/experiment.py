@@ -87,7 +87,7 @@ class Experiment:
             self.plans = plan_recipe(self.recipe, spec=spec)
             self.others = Others(self.recipe.data, self.progress, self.workers)
             self._same_data()
-        self.audit = Audit(self.recipe, self.plans[self.main], self.store)
+        self.audit = Audit(self.recipe, self.plans[self.main], self.store, self.others.stores)
 
     def held_out(self, name: str, number: int) -> Any:
         """Test examples of a fold, as the named model gets them; `open` comes first."""

@@ -79,6 +79,20 @@ class Experiment:
         write_json(self.folder / "metrics.json", metrics)  # last: its presence says that the run is finished
         return metrics
 
+    def assist(self) -> None:
+        """What a further process of a run does (torchrun, accelerate launch): it trains along, and leaves all else."""
+        self.open()
+        for number, fold in enumerate(self.recipe.data.split.assign(self._units()), 1):
+            for name, plan in self.plans.items():
+                for seed in self._seeds(name):
+                    folder = self._folder(name, number, seed)
+                    if learned(plan, find_cut(plan) + 1) is None or (folder / "predictions.npz").is_file():
+                        continue
+                    states = self._signal_states(plan, fold[0])
+                    train, valid, _ = self._examples(plan, states, fold, number)
+                    split, settings = Split(train, valid), self.recipe.train
+                    fit_model(plan, split, settings, seed=seed, folder=folder, states=states, progress=self.progress)
+
     def open(self) -> None:
         """Find the data, and plan every model for what it really is."""
         with self._timed("open data"):

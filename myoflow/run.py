@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import time
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -217,6 +219,29 @@ def resume_run(path: str | Path, *, progress: Progress | None = None, workers: W
             write_json(folder / "environment.json", environment())
         metrics = Experiment(recipe, folder, told, workers).run()
     return Run(folder, recipe, metrics)
+
+
+def process_number() -> int:
+    """Which of a run's processes this is, as torchrun and accelerate count them; 0 does everything but train alone."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def assist_run(path: str | Path | None, patience_s: float = 600.0) -> None:
+    """Train along in a run whose process 0 works in the folder at `path`.
+
+    Raises:
+        InputError: no folder to meet in, or process 0 does not open its data there in time.
+    """
+    from myoflow.experiment import Experiment
+
+    if path is None:
+        raise InputError("a run of several processes needs a folder that all know: give --out")
+    folder, until = Path(path), time.monotonic() + patience_s
+    while not (folder / "data.json").is_file():
+        if time.monotonic() > until:
+            raise InputError(f"process 0 has not opened its data in {folder} for {patience_s:g} s")
+        time.sleep(0.2)
+    Experiment(_recipe(folder), folder, Progress()).assist()
 
 
 def load_run(path: str | Path) -> Run:

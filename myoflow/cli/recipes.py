@@ -30,10 +30,13 @@ def run(
     from myoflow.errors import InputError
     from myoflow.parallel import workers
     from myoflow.progress import Bars
-    from myoflow.run import resume_run, run_recipe
+    from myoflow.run import assist_run, process_number, resume_run, run_recipe
 
     if (recipe is None) == (resume is None):
         raise InputError("give a recipe to run, or --resume RUN, not both")
+    if process_number() > 0:
+        assist_run(resume or out)
+        return
     chosen = workers(jobs, cluster)
     if resume is not None:
         if overrides or backend or out:

@@ -248,22 +248,19 @@ def test_a_run_killed_five_times_at_random_ends_with_the_same_weights(place: Pat
 
 
 @pytest.mark.slow
-def test_two_processes_learn_what_one_does(tmp_path: Path) -> None:
-    code = """
-        import os, sys, pathlib
-        sys.path[:0] = [os.path.dirname(sys.argv[1]), os.path.dirname(os.path.dirname(sys.argv[1]))]
-        import test_pretrain as t
-        t.learn(pathlib.Path(sys.argv[2]), 0.0)
-    """
-    (tmp_path / "job.py").write_text(textwrap.dedent(code))
-    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(tmp_path / "job.py")]
+def test_a_run_of_two_processes_learns_what_one_does(place: Path, run) -> None:
+    changes = ["pipeline.tinymyo.dropout=0", "pipeline.tinymyo.drop_path=0", "baselines=null", "--jobs", "1"]
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     env = {**os.environ, "ACCELERATE_USE_CPU": "1", "OMP_NUM_THREADS": "1"}
     env["PYTHONPATH"] = os.pathsep.join(p for p in sys.path if p)
-    subprocess.run([sys.executable, *command, __file__, str(tmp_path / "two")], check=True, env=env)
-    learn(tmp_path / "one", 0.0)
+    for name, start in (("one", []), ("two", launcher)):
+        command = [sys.executable, *start, "-m", "myoflow", "run", "tiny_run.yaml", *changes, "--out", name]
+        subprocess.run(command, check=True, env=env)
     one, two = (
-        [json.loads(line) for line in (tmp_path / name / "history.jsonl").read_text().splitlines()]
+        [json.loads(line) for line in (place / name / "fold-1/tinymyo/seed-0/history.jsonl").read_text().splitlines()]
         for name in ("one", "two")
     )
     for key in ("loss", "valid_loss", "valid_gauge"):
         assert [e[key] for e in one] == pytest.approx([e[key] for e in two], abs=1e-5)
+    scores = [load_run(place / name).metrics["models"]["tinymyo"]["metrics"]["masked_loss"] for name in ("one", "two")]
+    assert scores[0]["value"] == pytest.approx(scores[1]["value"], abs=1e-5)

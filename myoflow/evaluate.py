@@ -82,7 +82,8 @@ def _examples(run: Run, store: Store, model: Fitted, progress: Progress) -> Any:
         store, run.recipe.data, model.plan, step.index, model.parameters, cache=cache, progress=progress
     )
     people = tuple(dict.fromkeys(signal.subject for signal in prepared))
-    examples = run.recipe.train.task.examples(prepared, step, ((), (), people), "subject")[2]
+    task = run.recipe.train.task
+    examples = task.aligned(task.examples(prepared, step, ((), (), people), "subject")[2], model.plan)
     if not len(examples):
         known = ", ".join(model.plan.input.labels)
         raise InputError(f"{store.path} has nothing to test on: no span long enough with one of the labels {known}")

@@ -214,7 +214,7 @@ class Experiment:
         if data.also:
             others, fold = self.others.join(plan, fold)
             prepared = [*prepared, *others]
-        found = list(self.task.examples(prepared, step, fold, by))
+        found = [self.task.aligned(part, plan) for part in self.task.examples(prepared, step, fold, by)]
         if data.share < 1:
             found[0] = thinned(found[0], data.share, data.share_seed)
         for part, names, examples in zip(PARTS, fold, found, strict=True):

@@ -156,6 +156,10 @@ class Task:
         """
         raise TypeError(f"{type(self).__name__} does not define examples")
 
+    def aligned(self, examples: Any, plan: Plan) -> Any:
+        """The examples with what they must know of the stages behind the cut, such as when frames come."""
+        return examples
+
     def counts(self, examples: Any, plan: Plan) -> dict[str, int]:
         """Examples per label, for the report's table of data; empty where there are no labels."""
         return {}

@@ -65,6 +65,7 @@ FLOORS = [
         "hearing",
         "answers",
         "decisions",
+        "detections",
         "predictions",
         "reconstructions",
         "trajectories",

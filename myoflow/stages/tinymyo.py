@@ -97,7 +97,7 @@ class TinyMyo(Stage):
             raise PlanError("positions: flat is for patches of channels; frames have one row anyway", field="positions")
         if self.lookahead is not None and not self.lookahead * spec.rate_hz >= 1:
             raise PlanError(f"needs a lookahead of a frame ({1 / spec.rate_hz:.3g} s) or more", field="lookahead")
-        after = spec.evolve(sizes=(None, None, self.width))
+        after = spec.evolve(sizes=(None, spec.sizes[1], self.width))
         return after if self.lookahead is None else after.wait(self._ahead(spec) / spec.rate_hz)
 
     def _ahead(self, spec: Spec) -> int:
@@ -128,7 +128,8 @@ class TinyMyo(Stage):
         parameters = (features + 1) * width + self.layers * (attention + feed_forward + norms) + 2 * width
         per_token = features * width + self.layers * (4 * width * width + 2 * width * hidden)
         if spec.dims == FRAMES:
-            tokens, seen = 1, round(spec.rate_hz)
+            frames = spec.sizes[1]  # of a window; utterances have any number
+            tokens, seen = (1, round(spec.rate_hz)) if frames is None else (frames, frames)
             if self.positions == "relative":
                 parameters += self.layers * 199 * width
         else:

@@ -1,0 +1,170 @@
+"""events: pulses after moments, windows joined on one grid, detections counted, and a detector that learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import numpy as np
+import pytest
+import tiny
+import torch
+
+from myoflow.errors import InputError, PlanError, RecipeError
+from myoflow.models import plan_recipe
+from myoflow.pipeline import Plan
+from myoflow.recipe import load
+from myoflow.run import run_recipe
+from myoflow.spec import Spec
+from myoflow.stages.detect import Detect
+from myoflow.stages.reinhard import Reinhard
+from myoflow.stages.strided_conv import StridedConv
+from myoflow.stages.tinymyo import TinyMyo
+from myoflow.store.momentary import Momentary
+from myoflow.tasks.events import Events, joined
+
+RECIPE = """
+data: {dataset: tiny, labels: [fist, flexion], split: {by: subject, valid: [3], test: [4]}}
+pipeline:
+  - highpass: {cut: 20 Hz, order: 2}
+  - zscore: {over: train, per: all}
+  - window: {length: 1 s, stride: 500 ms}
+  - strided_conv: {width: 16, length: 60 ms, stride: 20 ms, dropout: 0}
+  - tinymyo: {layers: 1, width: 16, heads: 1, dropout: 0, drop_path: 0, lookahead: 20 ms}
+  - detect
+train: {task: events, pulse: [200 ms, 400 ms], tolerance: [0 s, 600 ms], epochs: 3, lr: 3e-3, batch: 8}
+"""
+
+
+def examples(onsets: list[int], starts: list[int], **more: object) -> Momentary:
+    count = len(starts)
+    return Momentary(
+        signals=(np.zeros((1, 1000), np.float32),),
+        rate_hz=100.0,
+        ids=("r",),
+        subjects=("1",),
+        sessions=("1",),
+        subsets=("",),
+        length=100,
+        recording=np.zeros(count, np.int32),
+        start=np.array(starts, np.int64),
+        label=np.full(count, -1),
+        repetition=np.zeros(count, np.int16),
+        onsets=(np.array(onsets),),
+        kinds=(np.array([i % 2 for i in range(len(onsets))]),),
+        **{"labels": 2, "pulse_s": (0.1, 0.2), "frames": 10, "heard": 4, "hop": 10, **more},
+    )
+
+
+def test_frames_that_have_just_heard_a_moment_are_to_say_so() -> None:
+    target = examples([130, 175, 400], [100, 150]).truth(np.arange(2))
+    # frame f of window s has heard up to s + 4 + 10 f; label 0 is due 140..150, label 1 185..195
+    assert np.argwhere(target[0]).tolist() == [[4, 0], [9, 1]]
+    assert np.argwhere(target[1]).tolist() == [[4, 1]]
+
+
+def test_a_pulse_at_a_windows_edge_is_cut_and_a_far_one_left_out() -> None:
+    target = examples([85, 90], [100]).truth(np.arange(1))
+    assert np.argwhere(target[0]).tolist() == [[0, 0], [0, 1]]  # 95..105 and 100..110 both hold 104, nothing 114
+    assert not examples([60, 190], [100]).truth(np.arange(1)).any()
+
+
+def test_overlapping_windows_are_averaged_on_one_grid() -> None:
+    logits = np.arange(6, dtype=np.float32).reshape(2, 3, 1)
+    made, first = joined(logits, np.array([50, 70]), 20)
+    assert first == 50 and made[:, 0].tolist() == [0.0, 2.0, 3.0, 5.0]
+    apart, _ = joined(logits, np.array([50, 150]), 20)
+    assert apart[:, 0].tolist() == [0, 1, 2, -30, -30, 3, 4, 5]
+
+
+def test_a_perfect_detector_has_no_faults_and_a_deaf_one_only_misses(tmp_path: Path) -> None:
+    plan = planned(tmp_path)
+    task = Events(pulse=(0.2, 0.4), tolerance=(0.0, 0.6))
+    seen = task.aligned(recording([100, 400, 900]), plan)
+    truth = seen.truth(np.arange(len(seen)))
+    perfect = task.answers(np.where(truth > 0, 5, -5).astype(np.float32), seen, plan)
+    assert np.diagonal(perfect.tables[0])[:2].tolist() == [2, 1] and perfect.tables[0, :-1, -1].sum() == 0
+    assert [float(f(perfect.tally()[0])) for f in perfect.functions.values()] == [0.0, 0.0, 0.0]
+    deaf = task.answers(np.full_like(truth, -5), seen, plan)
+    assert deaf.functions["miss_rate"](deaf.tally()[0]) == 1.0 and np.isnan(deaf.functions["cler"](deaf.tally()[0]))
+    loud = task.answers(
+        np.tile(np.where(np.arange(truth.shape[1]) % 10, -5, 5)[:, None], (len(truth), 1, 2)), seen, plan
+    )
+    hours = loud.tables[0, -1, -1] / 3600
+    assert float(loud.functions["false_per_hour"](loud.tally()[0])) == pytest.approx(
+        loud.tables[0, -1, :-1].sum() / hours
+    )
+
+
+def planned(folder: Path) -> Plan:
+    path = tiny.write(folder, RECIPE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        (plan,) = plan_recipe(load(path)).values()
+    return plan
+
+
+def recording(onsets: list[int]) -> Momentary:
+    """Ten seconds at 200 Hz, in windows of a second."""
+    made = examples(onsets, list(range(0, 1801, 100)), pulse_s=(0.2, 0.4))
+    return attrs.evolve(made, rate_hz=200.0, length=200, signals=(np.zeros((1, 2000), np.float32),))
+
+
+def test_frames_know_only_their_past() -> None:
+    torch.manual_seed(0)
+    spec = Spec(("window", "channel", "time"), (None, 3, 200), 200.0, ("a", "b", "c"), labels=("x", "y"))
+    stem = StridedConv(width=16, dropout=0.0)
+    frames = stem.plan(spec)
+    encoder = TinyMyo(layers=2, width=16, heads=2, lookahead=0.05)
+    module = torch.nn.Sequential(stem.module(spec), encoder.module(frames), Detect().module(frames)).eval()
+    x = torch.randn(1, 3, 200)
+    y = x.clone()
+    y[..., 120:] += 1.0
+    with torch.no_grad():
+        one, two = module(x), module(y)
+    last = (120 - 21) // 10  # the last frame whose 21 samples end before the change
+    assert one.shape == (1, frames.size("frame"), 2)
+    assert torch.equal(one[:, : last + 1], two[:, : last + 1]) and not torch.allclose(
+        one[:, last + 1], two[:, last + 1]
+    )
+
+
+def test_the_published_front_has_its_size() -> None:
+    spec = Spec(("window", "channel", "time"), (None, 16, 16000), 2000.0, tuple("abcdefghijklmnop"), labels=("x",) * 9)
+    stem = StridedConv()
+    assert stem.plan(spec).size("frame") == 1598 and stem.hears(spec) == 20
+    assert sum(p.numel() for p in stem.module(spec).parameters()) == stem.cost(spec).parameters == 65_088
+    x = np.array([[0.0, 32.0, -32.0, 1e9]], np.float32)
+    y = Reinhard().kernel(Spec.signal(1, 100.0)).feed(x)
+    np.testing.assert_allclose(y, [[0, 32, -32, 64]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("pipeline.window.stride=250ms", "do not divide"),
+        ("train.releases=[fist, fits]", "no label 'fits'"),
+        ("train.pulse=[400 ms, 200 ms]", "must rise"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_anything_is_read(change: str, said: str, tmp_path: Path) -> None:
+    path = tiny.write(tmp_path, RECIPE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        with pytest.raises((RecipeError, PlanError, InputError), match=said):
+            plan_recipe(load(path, [change]))
+
+
+def test_a_run_from_recipe_to_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
+    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
+    run = run_recipe(load(tiny.write(tmp_path, RECIPE)), out=tmp_path / "run")
+    scores = run.metrics["models"]["tinymyo"]["metrics"]
+    assert set(scores) == {"cler", "miss_rate", "false_per_hour"}
+    assert run.metrics["moments"] > 0 and 0 <= scores["miss_rate"]["value"] <= 1
+    page = (run.folder / "report.html").read_text()
+    assert "false alarms" in page and "flexion" in page
+    history = (run.folder / "fold-1" / "tinymyo" / "seed-0" / "history.jsonl").read_text().splitlines()
+    losses = [float(line.split('"loss": ')[1].split(",")[0]) for line in history]
+    assert losses[-1] < losses[0]

@@ -7,6 +7,7 @@ atlases' plain statements (what lies where, what moves what); they are plausible
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -102,8 +103,8 @@ GROUPS = 4  # of each muscle's units: two territories, small and large units in 
 class Arm:
     """One subject: anatomy and habits that stay from session to session.
 
-    `position` `(group, 2)` in cm from the bone axis, GROUPS rows per muscle in MUSCLES' order; `phase` `(group,)` the
-    shape of each group's MUAP; `strength` `(group,)` relative amplitude; `synergy` gesture -> activity `(muscle,)`;
+    `position` `(group, 2)` in cm from the bone axis, GROUPS rows per muscle in their table's order; `phase` `(group,)`
+    the shape of each group's MUAP; `strength` `(group,)` relative amplitude; `synergy` gesture -> activity `(muscle,)`;
     `tone` the resting drive; `radius_cm` of the skin; `spread` how much repetitions differ.
     """
 
@@ -116,9 +117,13 @@ class Arm:
     spread: float
 
 
-def arm(rng: np.random.Generator) -> Arm:
+def arm(
+    rng: np.random.Generator,
+    muscles: Mapping[str, tuple[float, float, float]] = MUSCLES,
+    synergies: Mapping[str, Mapping[str, float]] = SYNERGIES,
+) -> Arm:
     """A subject drawn from the population: limb size, fat, muscle positions, strengths and synergies vary."""
-    table = np.array(list(MUSCLES.values()))
+    table = np.array(list(muscles.values()))
     count = len(table)
     fascia = rng.uniform(3.5, 4.6)
     fat = rng.uniform(0.15, 0.7)
@@ -132,8 +137,8 @@ def arm(rng: np.random.Generator) -> Arm:
     strength = table[:, 2] * rng.lognormal(0, 0.2, count) * rng.lognormal(0, 0.3)
     antagonism = rng.uniform(0.02, 0.12)
     synergy: dict[str, Floats] = {}
-    for name, activities in SYNERGIES.items():
-        base = np.array([activities.get(muscle, 0.0) for muscle in MUSCLES])
+    for name, activities in synergies.items():
+        base = np.array([activities.get(muscle, 0.0) for muscle in muscles])
         drawn = base * rng.lognormal(0, 0.35, count) + antagonism * rng.random(count) * bool(activities)
         synergy[name] = np.clip(drawn, 0.0, 1.0)
     return Arm(

@@ -19,15 +19,15 @@ from attrs import frozen as plain_frozen
 
 from myoflow.errors import InputError, did_you_mean
 from myoflow.recording import Events, Recording
-from myoflow.simulate import contamination, motor_units
-from myoflow.simulate.forearm import GROUPS, MUSCLES, SYNERGIES, Arm, arm
+from myoflow.simulate import contamination
+from myoflow.simulate.forearm import MUSCLES, SYNERGIES, Arm, arm
+from myoflow.simulate.surface import surface
 from myoflow.typed import Hz, Seconds, frozen
 
 Floats = npt.NDArray[np.floating[Any]]
 
 CHANNELS = 8
 VOLTS_PER_COUNT = 0.2e-6
-VOLTS = 700e-6  # a full-size unit's MUAP energy at transfer 1: sets 50-300 µV RMS for firm contractions
 DRIVE_HZ = 100.0  # muscles follow nothing faster than about 5 Hz
 
 
@@ -151,26 +151,8 @@ def _script(settings: Gestures, rng: np.random.Generator) -> _Script:
 def _emg(settings: Gestures, body: Arm, script: _Script, rotation: float, rng: np.random.Generator) -> Floats:
     """The recorder's input in volts, `(channel, time)`."""
     rate, samples = settings.rate_hz, round(script.duration_s * settings.rate_hz)
-    motor = motor_units.pool()
     drive = _drive(settings, body, script, rng)
-    # Units alternate between a muscle's two territories; there, small and large ones have their own shapes.
-    unit = np.arange(len(motor.size))
-    group = unit % 2 + 2 * (unit >= len(unit) // 2)
-    trains = np.empty((len(MUSCLES) * GROUPS, samples), np.float32)
-    for muscle, row in enumerate(drive):
-        who, when = motor_units.spikes(motor, row, DRIVE_HZ, rng)
-        block = slice(muscle * GROUPS, (muscle + 1) * GROUPS)
-        trains[block] = motor_units.impulse_trains(motor, who, when, group, GROUPS, samples, rate)
-    angle = 2 * np.pi * (np.arange(CHANNELS) + rotation) / CHANNELS
-    skin = body.radius_cm * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    distance = np.linalg.norm(skin[:, None] - body.position[None], axis=2)
-    contact = rng.lognormal(0, 0.18, (CHANNELS, 1))
-    gain = VOLTS * contact * motor_units.transfer(distance) * body.strength
-    emg = motor_units.potentials(trains, gain, motor_units.width(distance), body.phase, rate)
-    emg += contamination.white(rng, 2e-6 * rng.lognormal(0, 0.25, CHANNELS), samples)
-    hum = 4e-6 * rng.lognormal(0, 0.6) * rng.lognormal(0, 0.4, CHANNELS)
-    emg += contamination.mains(rng, hum, samples, rate, settings.mains_hz)
-    emg += contamination.drift(rng, 30e-6, CHANNELS, samples, rate)
+    emg = surface(body, drive, DRIVE_HZ, CHANNELS, rotation, rate, samples, settings.mains_hz, rng)
     for cue in script.cue_s[rng.random(len(script.cue_s)) < 0.1]:
         swing = contamination.jolt(rng, rng.uniform(100e-6, 500e-6), CHANNELS, rate)
         start = round((cue + rng.uniform(0, settings.hold_s)) * rate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from myoflow.errors import InputError, PlanError
@@ -14,7 +14,8 @@ from myoflow.typed import frozen
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array, Kernel
 
-LOWEST, HIGHEST, TRIED = -6.0, 2.0, 33  # powers of ten of the penalty that `auto` tries, relative to the windows
+LOWEST, HIGHEST, TRIED = -5.0, 2.0, 15  # powers of ten of the penalty that `auto` tries
+FOLDS, TURN = 8, 200  # of its cross-validation, and windows in a row that go to one fold
 
 
 @stage("ridge")
@@ -23,9 +24,9 @@ class Ridge(Stage):
     """Ridge regression of the whole trajectory on features: `(window, feature)` -> `(window, step, target)`.
 
     Features are standardised by the training split; W minimises `|Y - X W|^2 / n + alpha |W|^2` over n windows. `alpha:
-    auto` takes the least generalised cross-validation error, summed over targets after each is divided by its own
-    variance (Golub, Heath & Wahba 1979, doi 10.1080/00401706.1979.10489751). Only sums over windows are kept
-    in memory.
+    auto` takes the least error in cross-validation, each target divided by its own variance, over eight folds that take
+    turns in runs of 200 windows: windows of one run overlap, so that single ones left out would tell nothing. Only sums
+    over windows are kept in memory.
     """
 
     alpha: float | Literal["auto"] = "auto"
@@ -52,28 +53,28 @@ class Ridge(Stage):
         """
         import numpy as np
 
-        sums: _Sums | None = None
+        folds: list[_Sums] = []
+        seen = 0
         for x, y in batches:
             rows, wanted = np.asarray(x, np.float64), np.asarray(y, np.float64).reshape(len(x), -1)
             bad = np.flatnonzero(~np.isfinite(rows).all(axis=0))
             if len(bad):
                 raise InputError(f"ridge got {len(bad)} features that are not finite (first: number {bad[0]})")
-            sums = sums or _Sums(rows[0], wanted[0])
-            sums.add(rows, wanted)
-        if sums is None:
+            folds = folds or [_Sums(rows[0], wanted[0]) for _ in range(FOLDS)]
+            fold = (seen + np.arange(len(rows))) // TURN % FOLDS
+            for number in np.unique(fold):
+                folds[number].add(rows[fold == number], wanted[fold == number])
+            seen += len(rows)
+        if not seen:
             raise InputError("ridge needs training windows, but the training split has none")
-        count, gram, cross, squares, mean_x, mean_y = sums.moments()
-        scale = np.sqrt(np.maximum(np.diag(gram), 0.0))
-        scale = np.where(scale > 1e-12 * np.maximum(1.0, np.abs(mean_x)), scale, 1.0)
-        values, vectors = np.linalg.eigh(gram / np.outer(scale, scale))
-        turned = vectors.T @ (cross / scale[:, None])
-        alpha = self.alpha if self.alpha != "auto" else _least(np.maximum(values, 0.0), turned, squares, count)
-        weights = vectors @ (turned / (np.maximum(values, 0.0) + alpha)[:, None])
+        whole = _Sums.of(folds)
+        alpha = _least(folds, whole) if self.alpha == "auto" else self.alpha
+        solution = _Solution(whole)
         return {
-            "mean": mean_x,
-            "scale": scale,
-            "weights": weights,
-            "intercept": mean_y,
+            "mean": solution.mean_x,
+            "scale": solution.scale,
+            "weights": solution.weights(alpha),
+            "intercept": solution.mean_y,
             "alpha": np.array(alpha),
         }
 
@@ -117,32 +118,55 @@ class _Sums:
         self.cross += x.T @ y
         self.squares += (y**2).sum(0)
 
-    def moments(self) -> tuple[int, Any, Any, Any, Any, Any]:
-        """Windows; covariances of features, of features with targets, variances of targets; both means."""
+    @classmethod
+    def of(cls, several: Sequence[_Sums]) -> _Sums:
+        """All of them together; they have one origin."""
+        total = cls(*several[0].origin)
+        for name in ("count", "x", "y", "squares", "gram", "cross"):
+            setattr(total, name, sum(getattr(sums, name) for sums in several))
+        return total
+
+
+class _Solution:
+    """The regression of some sums, for any penalty."""
+
+    def __init__(self, sums: _Sums) -> None:
         import numpy as np
 
-        n, x, y = self.count, self.x / self.count, self.y / self.count
-        gram, cross = self.gram / n - np.outer(x, x), self.cross / n - np.outer(x, y)
-        return n, gram, cross, self.squares / n - y**2, x + self.origin[0], y + self.origin[1]
+        n, (origin_x, origin_y) = sums.count, sums.origin
+        self.x, self.y = sums.x / n, sums.y / n  # means around the origin
+        self.mean_x, self.mean_y = self.x + origin_x, self.y + origin_y
+        gram, cross = sums.gram / n - np.outer(self.x, self.x), sums.cross / n - np.outer(self.x, self.y)
+        deviation = np.sqrt(np.maximum(np.diag(gram), 0.0))
+        self.scale = np.where(deviation > 1e-12 * np.maximum(1.0, np.abs(self.mean_x)), deviation, 1.0)
+        values, self.vectors = np.linalg.eigh(gram / np.outer(self.scale, self.scale))
+        self.values = np.maximum(values, 0.0)
+        self.turned = self.vectors.T @ (cross / self.scale[:, None])
+
+    def weights(self, alpha: float) -> Any:
+        """`(feature, output)` of standardised features."""
+        return self.vectors @ (self.turned / (self.values + alpha)[:, None])
+
+    def errors(self, alpha: float, other: _Sums) -> Any:
+        """Summed squared error of each output on the windows of other sums."""
+        w = self.weights(alpha) / self.scale[:, None]
+        level = self.y - self.x @ w  # what is said at the origin
+        squares = other.squares - 2 * (w * other.cross).sum(0) + (w * (other.gram @ w)).sum(0)
+        return squares + 2 * level * (other.x @ w - other.y) + other.count * level**2
 
 
-def _least(values: Any, turned: Any, squares: Any, count: int) -> float:
-    """The penalty with the least generalised cross-validation error, over equally weighted targets.
-
-    With eigenvalues v and rotated cross-covariances t the residual is `s - sum t^2 (v + 2 a) / (v + a)^2` and the
-    degrees of freedom `sum v / (v + a)`.
-    """
+def _least(folds: Sequence[_Sums], whole: _Sums) -> float:
+    """The penalty with the least cross-validated error; the strongest one where there is but one fold to learn from."""
     import numpy as np
 
-    moves = squares > 1e-12
-    best, found = float("inf"), float(10.0**HIGHEST)
-    for power in np.linspace(LOWEST, HIGHEST, TRIED):
-        alpha = float(10.0**power)
-        gone = (turned[:, moves] ** 2 * ((values + 2 * alpha) / (values + alpha) ** 2)[:, None]).sum(0)
-        freedom = float((values / (values + alpha)).sum()) + 1.0
-        if freedom >= count:
-            continue
-        error = float(((squares[moves] - gone) / squares[moves]).sum()) / (1.0 - freedom / count) ** 2
-        if error < best:
-            best, found = error, alpha
-    return found
+    used = [fold for fold in folds if fold.count]
+    if len(used) < 2:
+        return float(10.0**HIGHEST) if whole.count < 2 else 1.0
+    variance = whole.squares / whole.count - (whole.y / whole.count) ** 2
+    moves = variance > 1e-12
+    powers = np.linspace(LOWEST, HIGHEST, TRIED)
+    errors = np.zeros(TRIED)
+    for left in used:
+        solution = _Solution(_Sums.of([fold for fold in used if fold is not left]))
+        errors += [float((solution.errors(10.0**p, left)[moves] / variance[moves]).sum()) for p in powers]
+    return float(10.0 ** powers[int(errors.argmin())])

@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_shipped_cards_load(name: str) -> None:
     card = load_card(name)
     assert card.name == name
-    assert card.rate > 0 and len(card.classes) >= 2
+    assert card.rate > 0 and (len(card.classes) >= 2 or card.streams), "something to learn"
     for split in card.splits.values():
         lists = [items for items in (split.train, split.valid, split.test) if isinstance(items, tuple)]
         named = [unit for items in lists for item in items for unit in units_of(item)]

@@ -34,7 +34,7 @@ def sections(view: View, measures: Mapping[str, Measure]) -> list[Section]:
         subject = main.subject[main.recording == recording][0]
         caption = (
             f"{recording}, subject {subject}, in {main.units}. Grey: the truth; colours: {', '.join(first)}, from test "
-            "windows alone, each step as it is first known where windows overlap. Gaps: no test window."
+            "windows alone, each step as it is first known where windows overlap. Dotted: time left out between them."
         )
         pictures.append(Picture(trajectories_figure(said, main.targets, names, recording), caption=caption))
     drawn = f" {len(names)} of {len(main.targets)} targets are drawn, spread evenly from the best to the worst by R2."
@@ -68,38 +68,45 @@ def targets_table(metrics: Mapping[str, Any], measures: Mapping[str, Measure]) -
 def trajectories_figure(
     said: Mapping[str, tuple[Floats, Floats, Floats]], targets: Sequence[str], names: Sequence[str], recording: str
 ) -> str:
-    """Targets one above the other; `said` gives each model's times, answers and truth `(target, time)`, NaN in gaps."""
-    start, stop = _stretch(next(iter(said.values())))
+    """Targets one above the other; `said` gives each model's times, answers and truth `(target, time)`, NaN in gaps.
+
+    What is known is drawn end to end, with a line where time between was left out.
+    """
+    shown_, at, cuts = _closed_up(next(iter(said.values())))
     with styled():
         figure = canvas(WIDE, 0.5 + 0.95 * len(names))
         panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
         for ax, name in zip(panels, names, strict=True):
             row = list(targets).index(name)
-            for i, (model, (time, answers, truth)) in enumerate(said.items()):
-                here = (time >= start) & (time <= stop)
-                if i == 0:
-                    ax.plot(time[here], truth[row, here], color=GRID, linewidth=4.5, solid_capstyle="round")
-                    ax.plot(time[here], truth[row, here], color=MUTED, linewidth=1.0)
-                color = SERIES[i % len(SERIES)]
-                label = model if name == names[0] else None
-                ax.plot(time[here], answers[row, here], color=color, linewidth=1.2 if i == 0 else 0.9, label=label)
+            for i, (model, (_, answers, truth)) in enumerate(said.items()):
+                pieces = np.split(np.arange(len(at)), np.searchsorted(at, cuts))
+                for number, piece in enumerate(pieces):
+                    x, here = at[piece], shown_[piece]
+                    if i == 0:
+                        ax.plot(x, truth[row, here], color=GRID, linewidth=4.5, solid_capstyle="round")
+                        ax.plot(x, truth[row, here], color=MUTED, linewidth=1.0)
+                    label = model if name == names[0] and number == 0 else None
+                    width = 1.2 if i == 0 else 0.9
+                    ax.plot(x, answers[row, here], color=SERIES[i % len(SERIES)], linewidth=width, label=label)
+            for cut in cuts:
+                ax.axvline(cut, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
             ax.set_title(name, color=INK, fontsize=8)
             ax.tick_params(labelsize=7)
-        panels[-1].set(xlabel="s", xlim=(start, stop))
+        panels[-1].set(xlabel="s of test windows", xlim=(at[0], at[-1]))
         figure.legend(loc="outside upper right", ncols=len(said), fontsize=8)
         return svg(figure, f"Trajectories of {recording}")
 
 
-def _stretch(line: tuple[Floats, Floats, Floats]) -> tuple[float, float]:
-    """The stretch of LENGTH_S in which most is known, the earliest of equals."""
+def _closed_up(line: tuple[Floats, Floats, Floats]) -> tuple[npt.NDArray[np.int64], Floats, Floats]:
+    """Known steps of LENGTH_S in the middle of a recording: their numbers, their seconds end to end, and the cuts."""
     time, _, truth = line
-    known = np.asarray(np.isfinite(truth).all(axis=0))
-    if time[-1] - time[0] <= LENGTH_S:
-        return float(time[0]), float(time[-1])
-    starts = np.arange(time[0], time[-1] - LENGTH_S, LENGTH_S / 6)
-    within = [int(known[(time >= start) & (time < start + LENGTH_S)].sum()) for start in starts]
-    start = float(starts[int(np.argmax(within))])
-    return start, start + LENGTH_S
+    known = np.flatnonzero(np.isfinite(truth).all(axis=0))
+    step = float(time[1] - time[0]) if len(time) > 1 else 1.0
+    wanted = round(LENGTH_S / step)
+    first = max(0, (len(known) - wanted) // 2)
+    kept = known[first : first + wanted]
+    at = np.arange(len(kept), dtype=np.float64) * step
+    return kept.astype(np.int64), at, np.asarray(at[1:][np.diff(kept) > 1] - step / 2)
 
 
 def _line(answers: Trajectories, recording: str) -> tuple[Floats, Floats, Floats]:

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from make_meta import make_emg2pose
 from make_ninapro import make_ninapro
+from typer.testing import CliRunner
 
 import myoflow as mf
+from myoflow.cli import app
 from myoflow.errors import RecipeError
 from myoflow.models import plan_recipe
 from myoflow.recipe import load
@@ -126,6 +128,21 @@ def test_predicting_and_streaming_give_trajectories_in_degrees(run: Run) -> None
     np.testing.assert_allclose(live, found.values, atol=1e-4 * np.abs(found.values).max())
 
 
+def test_a_live_session_gives_what_each_window_adds(run: Run) -> None:
+    source = "replay:data/tiny_hand.zarr/sub-01/ses-03/run-1?speed=100"
+    called = ["stream", "done", "--source", source, "--sink", "jsonl:live.jsonl", "--seconds", "4"]
+    done = CliRunner().invoke(app, called)
+    assert done.exit_code == 0, done.output
+    lines = [json.loads(line) for line in Path("live.jsonl").read_text().splitlines()]
+    said = [line for line in lines if line["type"] == "trajectory"]
+    offline = run.predict(open_store("data/tiny_hand.zarr").emg("sub-01/ses-03/run-1")[:, :800])
+    assert len(said) >= len(offline) > 30, "the replay ends with a whole chunk"
+    for line, window, time in zip(said, offline.values, offline.time.values, strict=False):
+        assert line["end"] == pytest.approx(float(time), abs=0.006)
+        live = np.array([line["trajectory"][name] for name in ("ring_little_flexion", "thumb_flexion")])
+        np.testing.assert_allclose(live, window[-2:].T, atol=1e-3 * np.abs(offline.values).max())
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -146,7 +163,6 @@ def test_what_does_not_fit_is_said_with_its_place(run: Run, old: str, new: str, 
 SMALL = ["pipeline.tinymyo.layers=1", "pipeline.tinymyo.width=12", "pipeline.tinymyo.heads=1", "train.epochs=1"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["kinematics_db8", "kinematics_db8_published"])
 def test_db8_from_its_files_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str) -> None:
     monkeypatch.chdir(tmp_path)
@@ -162,7 +178,6 @@ def test_db8_from_its_files_to_a_report(tmp_path: Path, monkeypatch: pytest.Monk
     assert set(kept.session.tolist()) == {"03"}
 
 
-@pytest.mark.slow
 def test_emg2pose_from_its_files_to_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "raw").mkdir()

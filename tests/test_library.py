@@ -39,8 +39,8 @@ def test_a_path_wins_over_a_name(folder: Path) -> None:
 
 
 def test_what_is_not_there(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"there is no backend 'gap9'; `myoflow list backends` shows them"):
-        library.find("backends", "gap9")
+    with pytest.raises(InputError, match=r"there is no backend 'dsp56'; `myoflow list backends` shows them"):
+        library.find("backends", "dsp56")
     with pytest.raises(InputError, match=r"there is no recipe 'quick'; did you mean 'quickstart'\? `myoflow list"):
         library.find("recipes", "quick")
     with pytest.raises(InputError, match=r"there is no file elsewhere/quickstart\.yaml"):

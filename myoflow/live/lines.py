@@ -8,17 +8,25 @@ if TYPE_CHECKING:
     from myoflow.live.output import Output
 
 
+def _kind(output: Output) -> str:
+    if output.label is not None:
+        return "decision"
+    return "signal" if output.is_signal else "trajectory" if output.trajectory else "features"
+
+
 def line_of(output: Output) -> dict[str, Any]:
     """Time, latency in s and what was decided; a float32 is written so that it reads back to the same number."""
     latency = output.latency
     line: dict[str, Any] = {
-        "type": "decision" if output.label is not None else "signal" if output.is_signal else "features",
+        "type": _kind(output),
         "time": round(output.time_s, 9),
         "end": round(output.end_s, 9),
     }
     if output.label is not None:
         line["label"] = output.label
         line["scores"] = output.scores
+    elif output.trajectory:
+        line["trajectory"] = output.trajectory
     else:
         line["values"] = output.values.tolist()
     line["latency"] = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
-from myoflow.spec import SIGNAL, Spec
+from myoflow.spec import SIGNAL, TRAJECTORIES, Spec
 
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
@@ -36,7 +36,7 @@ class Latency:
 
 @frozen(eq=False)
 class Output:
-    """One item of what the pipeline gives: a window's scores or features, or a piece `(channel, time)`.
+    """One item of what the pipeline gives: a window's scores, trajectories or features, or a piece `(channel, time)`.
 
     `time_s` is the time of the newest sample that it used, counted in samples from the stream's first one to the end of
     that sample. `end_s` is where it stands on the time axis that the same pipeline has offline, the end of the window
@@ -65,6 +65,17 @@ class Output:
         if self.spec.dims[-1] != "label":
             return {}
         return {name: float(value) for name, value in zip(self.spec.labels, self.values, strict=True)}
+
+    @property
+    def trajectory(self) -> dict[str, list[float]]:
+        """What a window of trajectories adds to those before it: of each target the steps of its last stride, up to
+        `end_s`; empty for an output that is none."""
+        target = self.spec.target
+        if self.spec.dims != TRAJECTORIES or target is None:
+            return {}
+        steps = self.values.shape[0] if self.spec.step_s is None else max(1, round(self.spec.step_s * target.rate_hz))
+        newest = self.values[-steps:]
+        return {name: [float(value) for value in newest[:, i]] for i, name in enumerate(target.channels)}
 
     @property
     def is_signal(self) -> bool:

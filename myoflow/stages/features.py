@@ -117,7 +117,7 @@ class Features(Stage):
         count, length = self.parts, spec.size("time") // self.parts
 
         def described(x: Array) -> Array:
-            pieces = x[:, :, x.shape[2] - count * length :].reshape(len(x), -1, length)
+            pieces = x[:, :, x.shape[2] - count * length :].reshape(len(x), count * x.shape[1], length)
             return function(pieces)
 
         return Mapped(function if count == 1 else described, (0, len(self.columns(spec))), axis=0)

@@ -62,7 +62,9 @@ def random_parameters(pipeline: Pipeline, spec: Spec) -> Parameters:
             continue
         parameters = Parameters(states=states)
         before = x if step.index == 0 else compile_steps(plan, parameters, 0, step.index).whole(x)
-        y = None if step.index <= window else np.arange(len(before)) % len(spec.labels)
+        y = None if step.index <= window else np.arange(len(before)) % max(1, len(spec.labels))
+        if y is not None and "target" in plan.output.dims:
+            y = rng.standard_normal((len(before), *map(int, plan.output.sizes[1:])))  # type: ignore[arg-type]
         states[step.index] = step.stage.fit(step.before, [(before, y)])
     network = learned(plan, window + 1)
     weights = {}

@@ -75,3 +75,18 @@ def test_cost_grows_with_what_is_asked() -> None:
     assert (
         Features(set=("hudgins", "ar", "mdf")).cost(SPEC).macs > Features(set=("hudgins", "ar")).cost(SPEC).macs > basic
     )
+
+
+def test_parts_are_features_of_each_part_and_an_empty_batch_stays_empty():
+    whole, cut = Features(set=("mav", "wl"), parts=1), Features(set=("mav", "wl"), parts=3)
+    spec = Spec(("window", "channel", "time"), (None, 2, 31), 200.0, ("a", "b"), step_s=0.1, window_s=31 / 200)
+    third = spec.evolve(sizes=(None, 2, 10))
+    x = np.random.default_rng(0).normal(size=(4, 2, 31)).astype(np.float32)
+    found = cut.kernel(spec).feed(x).reshape(4, 2, 3, 2)
+    for part in range(3):
+        alone = whole.kernel(third).feed(np.ascontiguousarray(x[:, :, 1 + 10 * part : 11 + 10 * part]))
+        np.testing.assert_array_equal(found[:, :, part], alone.reshape(4, 2, 2))
+    assert cut.columns(spec)[:3] == ("a_part1_mav", "a_part1_wl", "a_part2_mav")
+    assert cut.kernel(spec).feed(x[:0]).shape == (0, 12)
+    with pytest.raises(PlanError, match="parts of 3 samples or more, got 2"):
+        Features(parts=12).plan(spec)

@@ -39,7 +39,8 @@ def scaling_kernel(method: Method, over: str, per: Per, spec: Spec, state: State
     import numpy as np
 
     from myoflow.dsp import statistics
-    from myoflow.dsp.kernel import Mapped, Whole
+    from myoflow.dsp.kernel import Whole
+    from myoflow.dsp.scaled import Affine, PerWindow
 
     pooled = per == "all"
     if over == "recording":
@@ -52,12 +53,12 @@ def scaling_kernel(method: Method, over: str, per: Per, spec: Spec, state: State
         return Whole(scale_whole, channels, channels)
     empty = tuple(0 if size is None else size for size in spec.sizes)
     if over == "window":
-        return Mapped(lambda x: statistics.scale_windows(method, x, pooled), empty, axis=spec.open_axis)
+        return PerWindow(method, pooled, empty, spec.open_axis)
     assert state is not None, "a stage over: train is planned only with its state"
     centre, scale = (np.asarray(state[key], np.float64) for key in ("centre", "scale"))
     if spec.dims != FEATURES:
         centre, scale = centre[:, None], scale[:, None]
-    return Mapped(lambda x: np.asarray((x - centre) / scale, np.float32), empty, axis=spec.open_axis)
+    return Affine(centre, scale, empty, spec.open_axis)
 
 
 def fit_scaling(method: Method, per: Per, spec: Spec, batches: Iterable[tuple[Array, Array | None]]) -> State:

@@ -194,6 +194,7 @@ class Cascade:
 
     def __init__(self, sections: Sections, channels: int, start: Start) -> None:
         """`sections` (section, 6) in scipy's order, each with a0 = 1."""
+        self.sections, self.start = sections, start
         settled, head = _settled(sections, start)
         self._begin(sections, channels, settled, head)
 

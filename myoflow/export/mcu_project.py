@@ -38,7 +38,9 @@ def export_mcu(plan: Plan, network: Segment, parameters: Parameters, backend: st
     draft = to.with_name(f".{to.name}.{uuid.uuid4().hex}")
     draft.mkdir(parents=True)
     try:
-        _write(draft, build, title, np.asarray(examples[:PROOFS]), plan.output.labels)
+        signal, said = _front(draft, build, plan, parameters, network.index)
+        _write(draft, build, np.asarray(examples[:PROOFS]), signal)
+        (draft / "README.md").write_text(_readme(build, title, plan.output.labels, said), encoding="utf-8")
         if to.exists():
             to.rmdir()
         draft.rename(to)
@@ -48,7 +50,40 @@ def export_mcu(plan: Plan, network: Segment, parameters: Parameters, backend: st
     return to
 
 
-def _write(folder: Path, build: Build, title: str, windows: Array, labels: tuple[str, ...]) -> None:
+def _front(folder: Path, build: Build, plan: Plan, parameters: Parameters, index: int) -> tuple[str, str]:
+    """Filters, window and scaling, with samples to prove them on; gives their C files, and what is to say of them."""
+    from myoflow.engines.mcu import front, reference, toolchain
+
+    assert parameters.calibration is not None
+    network = build.network
+    try:
+        made = front.front(plan, parameters, index, parameters.calibration, float(network.input.scale))
+    except InputError as error:
+        return "", f"What stands before the network is not in this project: {error}."
+    for name, text in front.emit(made).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for name in toolchain.SIGNAL:
+        shutil.copy(toolchain.native() / name, folder / name)
+    rng = np.random.default_rng(0)
+    count = made.length + (PROOFS - 1) * made.stride
+    loud = float(np.abs(parameters.calibration).std()) / made.step
+    noise = rng.standard_normal((made.channels, count)) * rng.uniform(0.3, 3, (made.channels, 1)) * loud
+    samples = np.rint(noise + 20 * loud).astype(np.int32)
+    windows = made.run(samples)
+    done = [windows.reshape(len(windows), *network.input.shape)]
+    for layer in network.layers[1:]:
+        done.append(reference.compute(layer, [done[i] for i in layer.inputs]))
+    (folder / "samples.bin").write_bytes(np.ascontiguousarray(samples.T).tobytes())
+    (folder / "expected-scores.bin").write_bytes(done[-1].tobytes())
+    stages = ", ".join(step.stage.name for step in plan.steps[:index] if not step.stage.training_only)
+    said = (
+        f"`pipe_push` (`pipeline.h`) takes raw samples, each `round(x / {made.step:.6g})` in {plan.input.units}, "
+        f"through {stages} and the network."
+    )
+    return "mf_signal.c pipeline.c", said
+
+
+def _write(folder: Path, build: Build, windows: Array, signal: str) -> None:
     from myoflow.engines.mcu import explain, reference, toolchain
 
     native = toolchain.native()
@@ -64,14 +99,13 @@ def _write(folder: Path, build: Build, title: str, windows: Array, labels: tuple
     (folder / "expected.bin").write_bytes(done[-1].tobytes())
     chip = build.plan.chip
     sizes = f"-DMF_CORES={chip.cores} -DMF_L1={(chip.l1_kib - chip.l1_kept_kib) * 1024}"
-    config = f"KERNELS := {' '.join(toolchain.KERNELS)}\nSIZES := {sizes}\n"
+    config = f"KERNELS := {' '.join(toolchain.KERNELS)}\nSIZES := {sizes}\nPIPELINE := {signal}\n"
     (folder / "config.mk").write_text(config, encoding="utf-8")
     for name in ("Makefile", "Makefile.sdk"):
         shutil.copy(native / "project" / name, folder / name)
-    (folder / "README.md").write_text(_readme(build, title, labels), encoding="utf-8")
 
 
-def _readme(build: Build, title: str, labels: tuple[str, ...]) -> str:
+def _readme(build: Build, title: str, labels: tuple[str, ...], said: str) -> str:
     made = build.plan
     fast, slow = build.points
     order = f"\nOutputs, in order: {', '.join(labels)}.\n" if labels else ""
@@ -83,6 +117,7 @@ Integer C written by myoflow. `network.c` has one function per layer, `mf.h` is 
 parameters as they lie in L3. `make check` proves on this machine that the code gives the reference's bits.
 
 Input: {value.rows} x {value.width} of int8, each `clip(round(x / {value.scale:.6g}))`.
+{said}
 {order}
 | | |
 |---|---|

@@ -62,7 +62,7 @@ class _Quantiser:
                 self.users[place].append(number)
         self.wide = [self._is_wide(number) for number in range(len(graph))]
         peaks = [seen[i].largest for i in range(len(graph)) if self.wide[i]]
-        levels = 32767 if choices.residual == "int16" else 127 * 256
+        levels = 32767 if choices.residual == "int16" else 127
         self.stream = max(peaks, default=1.0) * (HEADROOM if choices.residual == "int16" else 1.0) / levels or 1.0
         self.layers: list[q.Layer] = []
         self.at: dict[int, int] = {}  # operation -> layer that gives it

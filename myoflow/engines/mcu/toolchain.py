@@ -14,6 +14,7 @@ from myoflow import library
 from myoflow.errors import InputError, MyoflowError
 
 KERNELS = ("mf_linear.c", "mf_attention.c", "mf_rows.c")
+SIGNAL = ("mf_signal.c", "mf_signal.h")
 HEADERS = ("mf.h", "mf_micro.h")
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 RISCV_GCC = ("riscv64-unknown-elf-gcc", "riscv32-unknown-elf-gcc")

@@ -145,3 +145,14 @@ def test_code_that_does_not_compile_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(MyoflowError, match=r"does not compile the network: .*wrong\.c:1") as caught:
         toolchain.compile_c(toolchain.host_compiler() or [], [tmp_path / "wrong.c"], tmp_path / "out", [])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(lanes.missing("rv32") is not None, reason=str(lanes.missing("rv32")))
+def test_twenty_windows_of_the_published_size_on_emulated_riscv(tmp_path: Path) -> None:
+    """Width 192, 3 heads, 8 x 200: two of the eight layers, which are all alike."""
+    network = nets.made(nets.tinymyo(8, 10, 192, 3), nets.windows(8, 200, 8))[1]
+    sources = emit.emit(network, plan.plan(network, CHIP), "test")
+    runner = lanes.build("rv32", network, sources, CHIP, tmp_path)
+    integers = reference.quantise(nets.windows(8, 200, 13, seed=1), network.input)
+    assert differing(network, runner, np.concatenate([nets.adversarial(network.input.shape), integers])) == []

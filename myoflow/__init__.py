@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from myoflow.errors import InputError, MyoflowError, PlanError, RecipeError
     from myoflow.export.program import load_program
     from myoflow.live import stream
+    from myoflow.live.calibrate import calibrate
     from myoflow.nn.model import load_model
     from myoflow.parallel import Workers
     from myoflow.pipeline import Pipeline
@@ -33,6 +34,7 @@ _PLACES = {
     "InputError": "errors",
     "MyoflowError": "errors",
     "PlanError": "errors",
+    "calibrate": "live.calibrate",
     "RecipeError": "errors",
     "Pipeline": "pipeline",
     "Spec": "spec",
@@ -54,6 +56,7 @@ __all__ = [
     "RecipeError",
     "Spec",
     "Workers",
+    "calibrate",
     "convert",
     "load_model",
     "load_program",

@@ -57,3 +57,36 @@ def stream(
         record=record,
         subject=subject,
     )
+
+
+@app.command()
+def calibrate(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A finished run's folder.")],
+    user: Annotated[str, typer.Option(help="Who calibrates: letters and digits.")],
+    source: SourceOption = "replay",
+    out: Annotated[Optional[Path], typer.Option(help="The profile; default profiles/USER.safetensors.")] = None,  # noqa: UP045
+    repetitions: Annotated[int, typer.Option(min=2, help="Of every gesture.")] = 3,
+    hold: Annotated[str, typer.Option(help="How long a gesture is held.")] = "3 s",
+    rest: Annotated[str, typer.Option(help="To get ready for the next one.")] = "2 s",
+    prompts: Annotated[str, typer.Option(help="screen, or events: the labels of a replayed recording.")] = "screen",
+    model: Model = None,
+    record: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(metavar="STORE", help="Keep the signal there, with the gestures as events."),
+    ] = None,
+) -> None:
+    """Record some repetitions of every gesture and adapt a run's model to the user."""
+    from myoflow.live.command import run_calibrate
+
+    run_calibrate(
+        run,
+        source,
+        user=user,
+        out=out,
+        repetitions=repetitions,
+        hold=hold,
+        rest=rest,
+        prompts=prompts,
+        model=model,
+        record=record,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from attrs import field, frozen
@@ -58,6 +59,18 @@ class Block:
     first: int | None = None
     stamp_s: float | None = None
     lost: int = 0
+
+
+def stamped(values: Array, stamps: Array, arrived_s: float, signal: Signal) -> list[Block]:
+    """Samples `(channel, time)`, each with its stamp, as blocks without a hole inside.
+
+    A loss may lie in the middle of what came at once; only there may a filled gap go.
+    """
+    import numpy as np
+
+    jumps = np.flatnonzero(np.diff(stamps) - 1 / signal.rate_hz > signal.jitter_s) + 1
+    edges = [0, *jumps.tolist(), len(stamps)]
+    return [Block(values[:, a:b], arrived_s, stamp_s=float(stamps[b - 1])) for a, b in pairwise(edges)]
 
 
 @frozen

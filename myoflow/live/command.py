@@ -108,6 +108,56 @@ def _seconds(text: str, option: str) -> float:
         raise InputError(f"{option}: {error}") from None
 
 
+def run_calibrate(
+    run: Path, source: str, *, user: str, out: Path | None, hold: str, rest: str, prompts: str, **options: Any
+) -> None:
+    """Calibrate and save a profile.
+
+    Raises:
+        InputError: see `mf.calibrate`.
+    """
+    from myoflow.live.calibrate import calibrate
+
+    if prompts not in ("screen", "events"):
+        raise InputError(
+            f"--prompts {prompts}{did_you_mean(prompts, ('screen', 'events')) or '.'} Either screen or events"
+        )
+    if not (user.isascii() and user.isalnum()):
+        raise InputError(f"--user '{user}' must be letters and digits")
+    path = out or Path("profiles") / f"{user}.safetensors"
+    profile = calibrate(
+        run,
+        source,
+        user=user,
+        hold_s=_seconds(hold, "--hold"),
+        rest_s=_seconds(rest, "--rest"),
+        prompts=prompts,  # type: ignore[arg-type]
+        say=Prompt(),
+        **options,
+    )
+    profile.save(path)
+    helped = "" if profile.after > profile.before else "; calibration did not help, the profile changes nothing"
+    print(
+        f"\n{path}: {profile.windows} windows of {profile.repetitions} repetitions; decided rightly before "
+        f"{100 * profile.before:.1f} %, after {100 * profile.after:.1f} % (each repetition by the others; "
+        f"{profile.method}){helped}\nuse it: myoflow stream {run} --profile {path} --source {source}"
+    )
+
+
+class Prompt:
+    """What to do now, on one line of a terminal; a line for each change elsewhere."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, text: str, seconds: float) -> None:
+        if sys.stdout.isatty():
+            print(f"\r{text:<50} {seconds:4.1f} s ", end="", flush=True)
+        elif text != self._last:
+            print(text, flush=True)
+        self._last = text
+
+
 @contextmanager
 def stopping(session: Session) -> Iterator[None]:
     """Ctrl-C and SIGTERM end the session after the decision in hand; a second Ctrl-C ends the program."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from myoflow.live.frames import Frame
 
 HELLO_S = 5.0  # a description must come within this
+TYPE_S = 0.5
 
 
 class Framed:
@@ -105,7 +106,8 @@ class Framed:
             waiting = next((frame for frame, _ in self._frames if frame.values is not None), None)
             if waiting is not None and waiting.values is not None and not told and rate is not None:
                 told = {"channels": [f"ch{i + 1}" for i in range(len(waiting.values))]}
-            if told:
+            # The first samples tell what the numbers are stored as; a sender that has none yet is not waited for long.
+            if told and (waiting or "dtype" in told or time.perf_counter() > until - HELLO_S + TYPE_S):
                 dtype = str(waiting.values.dtype.newbyteorder("=")) if waiting and waiting.values is not None else ""
                 return self._signal(told, rate, units, gain, dtype)
         raise Lost(

@@ -152,7 +152,8 @@ class Intake:
                 time.sleep(RETRY_S)
                 continue
             self._connection = connection
-            if connection.signal != self.signal:
+            # What the numbers are stored as may not be known before the first of them has come.
+            if evolve(connection.signal, dtype=self.signal.dtype) != self.signal:
                 raise InputError(f"{reason}, and came back as something else: {connection.signal}")
             self._put(Returned(time.perf_counter() - since))
             return

@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -58,12 +59,11 @@ class Recorder:
     def begin(self, signal: Signal, decoder: Decoder | None, labels: Sequence[str] = ()) -> None:
         """Start the journal."""
         spec = decoder.output if decoder is not None else None
-        name = time.strftime("%Y%m%dT%H%M%S")
-        self._folder = _fresh(self.path / JOURNALS, name)
+        self._folder = _fresh(self.path, self._subject)
         self._dtype = np.dtype(signal.dtype if signal.dtype in ("int16", "int32") else "float32")
         told: dict[str, Any] = {
             "subject": self._subject,
-            "session": name,
+            "session": self._folder.name,
             "signal": asdict(signal),
             "dtype": self._dtype.name,
             "labels": list(labels or (spec.labels if spec is not None else ())),
@@ -147,15 +147,19 @@ def _written(folder: Path) -> bool:
     return False
 
 
-def _fresh(parent: Path, name: str) -> Path:
-    for number in range(1, 1000):
-        folder = parent / (name if number == 1 else f"{name}x{number}")
+def _fresh(store: Path, subject: str) -> Path:
+    """A journal's folder, named after the time and as no recording of the subject is yet."""
+    now = time.strftime("%Y%m%dT%H%M%S")
+    for number in count(1):
+        name = now if number == 1 else f"{now}x{number}"  # another of the same second
+        if (store / f"sub-{subject}" / f"ses-{name}").exists():
+            continue
         try:
-            folder.mkdir(parents=True)
-            return folder
+            (store / JOURNALS / name).mkdir(parents=True)
+            return store / JOURNALS / name
         except FileExistsError:
             continue
-    raise InputError(f"{parent} is full of recordings of this second")
+    raise AssertionError("count never ends")
 
 
 def _keep(path: Path, journals: Sequence[Path]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
     from myoflow.live.recorder import Recorder
     from myoflow.pipeline import Pipeline
+    from myoflow.recording import Events
 
 SILENCE_S = 1.0  # a source that gives nothing for this long is told about
 TOGETHER = 64  # windows decoded at a time
@@ -49,7 +50,7 @@ class Session:
         lag_s: windows that waited longer while newer ones are there are dropped, whole; never with a source that waits.
         patience_s: how long a lost source may stay away.
         notice: is told of gaps, drops and the like; they are counted in `summary` in any case.
-        recorder: keeps raw signal and outputs.
+        recorder: keeps raw signal and outputs, with events of these `labels`.
 
     Raises:
         PlanError, InputError: the pipeline cannot stream or does not fit the source, or there is no such source.
@@ -66,6 +67,7 @@ class Session:
         patience_s: float = 30.0,
         notice: Callable[[Notice], None] | None = None,
         recorder: Recorder | None = None,
+        labels: Sequence[str] = (),
     ) -> None:
         if context.spec is not None:
             self.decoder = Decoder(pipeline.plan(context.spec), pipeline.parameters)
@@ -78,6 +80,8 @@ class Session:
             connection.close()
             raise
         self.source, self.signal = source, connection.signal
+        self.truth: Events | None = getattr(connection, "events", None)  # what a replayed recording says was done
+        self._labels = tuple(labels)
         self.on_signal: Callable[[Array], None] | None = None
         self._intake = Intake(source, connection, context, patience_s)
         self._lag = lag_s
@@ -130,7 +134,7 @@ class Session:
         self._reason = "running"
         self._began = time.perf_counter()
         if self.recorder is not None:
-            self.recorder.begin(self.signal, self.decoder)
+            self.recorder.begin(self.signal, self.decoder, self._labels)
         self._intake.start()
         try:
             while not self._stop:

@@ -153,3 +153,15 @@ def test_whatever_happens_the_grid_is_whole_and_right(data: st.DataObject) -> No
     late = sum(n.count for n in told if n.kind == "late")
     assert real + made == pieces[-1].start + pieces[-1].values.shape[1]
     assert real >= len(got) - late
+
+
+def test_a_loss_inside_what_came_at_once_is_found_where_it_is() -> None:
+    from myoflow.live.block import stamped
+
+    numbers = np.concatenate([np.arange(100), np.arange(400, 500)]).astype(np.float32)
+    stamps = 50 + (numbers + 1) / RATE
+    blocks = stamped(np.stack([numbers, -numbers]), stamps, 0.6, STAMPED)
+    assert [b.values.shape[1] for b in blocks] == [100, 100]
+    pieces, told = run(blocks, STAMPED)
+    assert grid(pieces).tolist() == [*range(100), *[99] * 300, *range(400, 500)]
+    assert [(n.kind, n.count) for n in told] == [("gap", 300)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from myoflow.errors import InputError, did_you_mean
-from myoflow.live.block import Block, Signal, choose
+from myoflow.live.block import Block, Signal, choose, stamped
 from myoflow.live.source import SOURCES, Connection, Context, Lost, Source
 from myoflow.typed import Hz, Seconds, frozen
 
@@ -118,7 +118,9 @@ class _Board:
         values = np.ascontiguousarray(data[self._rows], np.float32)
         stamps = data[self._stamp] if self._stamp is not None else None
         if self._wrap is None or self._packet is None:
-            return [Block(values, arrived_s, stamp_s=float(stamps[-1]) if stamps is not None else None)]
+            if stamps is None:
+                return [Block(values, arrived_s)]
+            return stamped(values, stamps, arrived_s, self.signal)
         packets = data[self._packet].astype(np.int64)
         before = packets[0] - 1 if self._next is None else self._next - 1
         numbers = before + np.cumsum((np.diff(packets, prepend=before) - 1) % self._wrap + 1)

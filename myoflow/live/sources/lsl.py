@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve
 
 from myoflow.errors import InputError
-from myoflow.live.block import Block, Signal, choose
+from myoflow.live.block import Block, Signal, choose, stamped
 from myoflow.live.source import SOURCES, Connection, Context, Lost, Source
 from myoflow.typed import Seconds, frozen
 
@@ -88,10 +88,13 @@ class _Inlet:
             names = tuple(self.signal.channels[row] for row in rows)
             self.signal = evolve(self.signal, channels=names, gain=(1.0,) * len(rows))
         self._name = source.address
+        self._waiting: list[Block] = []
 
     def read(self, timeout_s: float) -> Block | None:
         import numpy as np
 
+        if self._waiting:
+            return self._waiting.pop(0)
         try:
             sample, stamp = self._inlet.pull_sample(timeout=timeout_s)  # waits for one; then takes what else is there
             if sample is None:
@@ -106,7 +109,8 @@ class _Inlet:
             values = values[self._rows]
         if values.dtype == np.float64:
             values = values.astype(np.float32)
-        return Block(values, arrived, stamp_s=float(stamps[-1] if stamps else stamp))
+        self._waiting = stamped(values, np.array([stamp, *stamps]), arrived, self.signal)
+        return self._waiting.pop(0)
 
     def close(self) -> None:
         self._inlet.close_stream()

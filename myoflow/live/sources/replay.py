@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xarray import Variable
 
     from myoflow.dsp.kernel import Array
+    from myoflow.recording import Events
     from myoflow.store import Row, Store
 
 
@@ -66,7 +67,7 @@ class Replay(Source):
                 clock="count",
                 pace=self._pace,
             )
-            return _Playing(self, signal, recording.emg, recording.emg.shape[1])
+            return _Playing(self, signal, recording.emg, recording.emg.shape[1], recording.events)
         lazy = store.read(row.id)
         signal = Signal(
             channels=tuple(str(name) for name in lazy["channel"].values),
@@ -78,7 +79,7 @@ class Replay(Source):
             clock="count",
             pace=self._pace,
         )
-        return _Playing(self, signal, lazy["emg"].variable, row.samples)
+        return _Playing(self, signal, lazy["emg"].variable, row.samples, store.events(row.id))
 
     def _find(self, context: Context) -> tuple[Store, Row]:
         from myoflow.store import open_store
@@ -105,8 +106,8 @@ class Replay(Source):
 class _Playing:
     """Samples of an array `(channel, time)` when their time has come."""
 
-    def __init__(self, replay: Replay, signal: Signal, emg: Array | Variable, samples: int) -> None:
-        self.signal = signal
+    def __init__(self, replay: Replay, signal: Signal, emg: Array | Variable, samples: int, events: Events) -> None:
+        self.signal, self.events = signal, events
         self._emg, self._samples = emg, samples
         self._chunk = max(1, replay.chunk.samples(signal.rate_hz))
         self._speed = signal.pace

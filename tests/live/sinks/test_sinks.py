@@ -1,0 +1,215 @@
+"""Sinks: what comes out at the other end is what was decided."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.io import wavfile
+
+import myoflow as mf
+from myoflow.errors import InputError
+from myoflow.live.address import parse
+from myoflow.live.output import Latency, Notice, Output
+from myoflow.live.sink import SINKS
+from myoflow.live.summary import Tally
+from myoflow.spec import SCORES, SIGNAL, WINDOWS, Spec
+
+TAKEN = Spec.signal(("E1", "E2"), 1000.0, labels=("rest", "fist"))
+WINDOW = TAKEN.evolve(dims=WINDOWS, sizes=(None, 2, 200), step_s=0.1, window_s=0.2)
+GIVEN = WINDOW.evolve(dims=SCORES, sizes=(None, 2))
+SCORED = [np.array([1 / 3, k / 10], np.float32) for k in range(6)]
+
+
+def outputs() -> list[Output]:
+    found = []
+    for k, scores in enumerate(SCORED):
+        end = 0.1 * k + 0.2
+        found.append(Output(scores, GIVEN, end, end, Latency(0.2, 1e-4, 2e-4), filled=3 * (k == 1), dropped=k == 2))
+    return found
+
+
+def feed(address: str, given: Spec = GIVEN, what: list[Output] | None = None) -> None:
+    channel = parse(address, SINKS).open(TAKEN, given)
+    tally = Tally(1000.0, 0.2)
+    for output in outputs() if what is None else what:
+        tally.output(output)
+        channel.write(output)
+    channel.notice(Notice("gap", 0.3, "3 samples were lost"))
+    channel.close(tally.summary(700, 0.7, None, "the source ended"))
+
+
+def check(lines: list[dict[str, Any]]) -> None:
+    """Decisions as they were written."""
+    decided = [line for line in lines if line["type"] == "decision"]
+    assert [line["label"] for line in decided] == [output.label for output in outputs()]
+    for line, scores in zip(decided, SCORED, strict=True):
+        assert np.array_equal(np.array(list(line["scores"].values()), np.float32), scores)
+        assert line["latency"] == {"algorithmic": 0.2, "queue": 0.0001, "compute": 0.0002}
+    assert decided[1]["filled"] == 3 and decided[2]["dropped"] == 1 and decided[3]["time"] == 0.5
+
+
+def test_jsonl_to_a_file_and_to_the_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    feed(f"jsonl:{tmp_path}/deep/out.jsonl")
+    lines = [json.loads(line) for line in (tmp_path / "deep" / "out.jsonl").read_text().splitlines()]
+    check(lines)
+    assert lines[0]["type"] == "start" and lines[0]["labels"] == ["rest", "fist"]
+    assert lines[-2] == {"type": "notice", "kind": "gap", "time": 0.3, "text": "3 samples were lost"}
+    assert lines[-1]["type"] == "end" and lines[-1]["outputs"] == 6 and lines[-1]["dropped"] == 1
+    feed("jsonl")
+    check([json.loads(line) for line in capsys.readouterr().out.splitlines()])
+
+
+def test_file_is_a_table(tmp_path: Path) -> None:
+    feed(f"file:{tmp_path}/out.csv")
+    rows = [line.split(",") for line in (tmp_path / "out.csv").read_text().splitlines()]
+    assert rows[0] == ["time", "end", "latency", "filled", "dropped", "label", "rest", "fist"]
+    assert [row[5] for row in rows[1:]] == [output.label for output in outputs()]
+    assert np.array_equal(np.array([row[6:] for row in rows[1:]], np.float32), np.stack(SCORED))
+
+
+def test_udp_sends_a_packet_a_decision() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.settimeout(5)
+        feed(f"udp:127.0.0.1:{listener.getsockname()[1]}")
+        check([json.loads(listener.recv(65536)) for _ in SCORED])
+
+
+def test_tcp_sends_lines_and_never_waits(capsys: pytest.CaptureFixture[str]) -> None:
+    got = bytearray()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while data := connection.recv(65536):
+                    got.extend(data)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        port = listener.getsockname()[1]
+        feed(f"tcp:127.0.0.1:{port}")
+        thread.join(5)
+    lines = [json.loads(line) for line in got.splitlines()]
+    check(lines)
+    assert lines[-1]["type"] == "end"
+    feed(f"tcp:127.0.0.1:{port}")  # nobody is there any more: the decoder goes on, and it is told
+    assert f"8 lines did not reach 127.0.0.1:{port}" in capsys.readouterr().err
+
+
+def test_wav_holds_the_signal(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(scale=1e-5, size=(2, 900)).astype(np.float32)
+    spec = Spec.signal(2, 1000.0)
+    pieces = [Output(x[:, at : at + 7], spec, 0.0, 0.0, Latency(0, 0, 0)) for at in range(0, 900, 7)]
+    feed(f"wav:{tmp_path}/out.wav?scale=1000", spec, pieces)
+    rate, found = wavfile.read(tmp_path / "out.wav")
+    assert rate == 1000 and found.dtype == np.float32 and np.array_equal(found.T, x * np.float32(1000))
+    channel = parse(f"wav:{tmp_path}/open.wav", SINKS).open(spec, spec)
+    for piece in pieces[:70]:
+        channel.write(piece)
+    rate, found = wavfile.read(tmp_path / "open.wav")  # never closed: the header was kept up to date
+    assert len(found) >= 64 * 7
+    with pytest.raises(InputError, match="stop before the windows with --until"):
+        parse(f"wav:{tmp_path}/no.wav", SINKS).open(TAKEN, GIVEN)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pylsl") is None, reason="needs pylsl")
+def test_lsl_gives_scores_and_decisions() -> None:
+    import pylsl
+
+    name = f"out-{uuid.uuid4().hex[:8]}"
+    channel = parse(f"lsl:{name}", SINKS).open(TAKEN, GIVEN)
+    inlets = []
+    for wanted in (name, f"{name}-decisions"):
+        (info,) = pylsl.resolve_byprop("name", wanted, 1, 10)
+        inlets.append(pylsl.StreamInlet(info))
+        inlets[-1].open_stream(timeout=5)
+    assert inlets[0].info().nominal_srate() == pytest.approx(10)
+    until = time.perf_counter() + 5
+    while not channel._outlet.have_consumers() and time.perf_counter() < until:  # type: ignore[attr-defined]
+        time.sleep(0.01)
+    for output in outputs():
+        channel.write(output)
+    for output in outputs():
+        scores, _ = inlets[0].pull_sample(timeout=5)
+        marker, _ = inlets[1].pull_sample(timeout=5)
+        assert np.array_equal(np.array(scores, np.float32), output.values) and marker == [output.label]
+    for inlet in inlets:
+        inlet.close_stream()
+    channel.close(None)
+
+
+def test_terminal_says_each_change_where_there_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    feed("terminal")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-1] for line in lines[:2]] == ["rest", "fist"] and "gap: 3 samples were lost" in lines[2]
+
+
+def test_terminal_draws_traces_decision_and_latency() -> None:
+    from rich.console import Console
+
+    from myoflow.live.sinks.terminal import View
+
+    view = View(1.0, TAKEN, GIVEN)
+    try:
+        rng = np.random.default_rng(0)
+        for output in outputs():
+            view.signal(rng.normal(scale=1e-5, size=(2, 100)).astype(np.float32))
+            view.write(output)
+        view.notice(Notice("gap", 0.3, "3 samples were lost"))
+        console = Console(width=140, record=True, file=io.StringIO())
+        console.print(view.picture())
+        text = console.export_text()
+    finally:
+        view.close(None)
+    assert "E1" in text and "█" in text and "0.70 s  fist" in text and "3 samples were lost" in text
+    assert "200 ms by design, added p50 0.30" in text and "1 windows dropped" in text
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("jsnl:x", "there is no sink 'jsnl'; did you mean 'jsonl'?"),
+        ("udp:here", "'here' is no address; write HOST:PORT"),
+        ("wav", "sink wav needs an address"),
+        ("file:/proc/nowhere/x.csv", "/proc/nowhere"),
+        ("wav:x.wav?scale=0", "scale must be above 0"),
+    ],
+)
+def test_wrong_sinks_say_what_is_wrong(text: str, message: str) -> None:
+    with pytest.raises(InputError) as error:
+        parse(text, SINKS).open(TAKEN, GIVEN)
+    assert message in str(error.value)
+
+
+def test_every_sink_takes_what_a_signal_pipeline_gives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of signal through each sink that writes files, from a real session."""
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(2, 300)).astype(np.float32)
+    pipeline = mf.Pipeline([mf.Rectify()])
+    for name in ("jsonl:a.jsonl", "file:a.csv", "wav:a.wav"):
+        session = mf.stream(pipeline, iter([x[:, :100], x[:, 100:]]), spec=TAKEN)
+        assert session.decoder.output.dims == SIGNAL
+        channel = parse(name, SINKS).open(TAKEN, session.decoder.output)
+        for output in session:
+            channel.write(output)
+        channel.close(session.summary)
+    table = np.loadtxt("a.csv", delimiter=",", skiprows=1, dtype=np.float32)
+    np.testing.assert_allclose(table[:, 0], np.arange(300) / 1000, atol=1e-6)
+    assert np.array_equal(table[:, 1:].T, np.abs(x))
+    lines = [json.loads(line) for line in Path("a.jsonl").read_text().splitlines()]
+    values = np.concatenate(
+        [np.array(line["values"], np.float32) for line in lines if line["type"] == "signal"], axis=1
+    )
+    assert np.array_equal(values, np.abs(x))
+    assert np.array_equal(wavfile.read("a.wav")[1].T, np.abs(x))

@@ -60,22 +60,14 @@ def calibrate(
     if prompts == "screen" and hold_s < window_s + 0.5:
         raise InputError(f"hold for {window_s + 0.5:g} s or more: half a second to react and one window")
     before = Pipeline(
-        pipeline.stages[:head],
-        backend=pipeline.backend,
-        backends=pipeline.backends[:head],
-        parameters=pipeline.parameters,
-    )
+        pipeline.stages[:head], backend=pipeline.backend, backends=pipeline.backends[:head]
+    ).with_parameters(pipeline.parameters)
     recorder = None if record is None else Recorder(Path(record), subject=user)
     opened = parse(source, SOURCES) if isinstance(source, str) else source
     session = Session(before, opened, Context(context.spec, run.recipe), recorder=recorder, labels=labels)
-    asked: Screen | Marked
+    asked: Screen | Marked = Screen(labels, repetitions, hold_s, rest_s, say, seed)
     if prompts == "events":
-        if session.truth is None:
-            session.close()
-            raise InputError("this source has no events; use prompts on the screen, or replay a labelled recording")
-        asked = Marked(session.truth, session.signal.rate_hz, labels, repetitions)
-    else:
-        asked = Screen(labels, repetitions, hold_s, rest_s, say, seed)
+        asked = _marked(session, labels, repetitions)
     x, y, repetition = _collect(session, asked, window_s)
     balanced(y.tolist(), labels)
     found = adapt(plan, head, pipeline.parameters, x, y, repetition)
@@ -91,6 +83,17 @@ def calibrate(
         states=found.states,
         weights=found.weights,
     )
+
+
+def _marked(session: Session, labels: tuple[str, ...], repetitions: int) -> Marked:
+    """The labels of the recording that is replayed. Raises InputError where there are none."""
+    try:
+        if session.truth is None:
+            raise InputError("this source has no events; use prompts on the screen, or replay a labelled recording")
+        return Marked(session.truth, session.signal.rate_hz, labels, repetitions)
+    except InputError:
+        session.close()
+        raise
 
 
 def _collect(session: Session, asked: Screen | Marked, window_s: float) -> tuple[Array, Array, Array]:

@@ -29,46 +29,70 @@ static int32_t element(const mf_linear *l)
     return l->epilogue == MF_INT32 ? 4 : l->epilogue == MF_INT16 ? 2 : 1;
 }
 
-/* Requantised values of one row, columns n .. n + count - 1 of the tile, to where they belong. */
-static void store(const work *p, int32_t r, int32_t n, int32_t count, const int32_t *acc)
+/* Where a row's values go, and what is added to or turned by. */
+typedef struct {
+    int32_t at, across;
+    const int16_t *other, *turn;
+} place;
+
+static place place_of(const work *p, int32_t r)
 {
     const mf_linear *l = p->layer;
     const tile *t = p->now;
-    const int32_t across = l->transposed ? t->rows : 1;
-    const int32_t at = l->transposed ? n * t->rows + r : r * t->cols + n;
+    place to = {r * t->cols, 1, NULL, NULL};
+
+    if (l->transposed)
+        to.at = r, to.across = t->rows;
+    if (t->other)
+        to.other = t->other + r * t->cols;
+    if (l->epilogue == MF_ROTARY)
+        to.turn = p->turn + (t->row + r) % l->period * l->out + t->col;
+    return to;
+}
+
+/* Requantised values of one row, columns n .. n + count - 1 of the tile, to where they belong. */
+static inline __attribute__((always_inline)) void store(const work *p, const place *to, int32_t n, int32_t count,
+                                                        const int32_t *acc)
+{
+    const mf_linear *l = p->layer;
+    const int32_t *bias = p->now->bias + n, *mult = p->now->mult + n;
+    const int32_t across = to->across, at = to->at + n * across, shift = l->shift, zero = l->zero;
+    int8_t *bytes = (int8_t *)p->now->y + at;
+    int16_t *halves = (int16_t *)p->now->y + at;
     int32_t v[4];
 
     for (int32_t i = 0; i < count; i++)
-        v[i] = mf_requantise(acc[i] + t->bias[n + i], t->mult[n + i], l->shift);
+        v[i] = mf_requantise(acc[i] + bias[i], mult[i], shift);
     switch (l->epilogue) {
     case MF_INT8:
         for (int32_t i = 0; i < count; i++)
-            ((int8_t *)t->y)[at + i * across] = (int8_t)mf_clip(v[i] + l->zero, -128, 127);
+            bytes[i * across] = (int8_t)mf_clip8(v[i] + zero);
         break;
     case MF_TABLE:
         for (int32_t i = 0; i < count; i++)
-            ((int8_t *)t->y)[at + i * across] = p->table[mf_clip(v[i] + l->zero, -128, 127) + 128];
+            bytes[i * across] = p->table[mf_clip8(v[i] + zero) + 128];
         break;
     case MF_ROTARY: {
-        const int16_t *angle = p->turn + (t->row + r) % l->period * l->out + t->col + n;
-        for (int32_t i = 0; i < count; i += 2) {
-            const int32_t a = mf_clip(v[i], -32768, 32767), b = mf_clip(v[i + 1], -32768, 32767);
+        const int16_t *angle = to->turn + n;
+        for (int32_t i = 0; i + 1 < count; i += 2) {
+            const int32_t a = mf_clip16(v[i]), b = mf_clip16(v[i + 1]);
             const int32_t cosine = angle[i], sine = angle[i + 1], half = 1 << 21;
-            ((int8_t *)t->y)[at + i * across] = (int8_t)mf_clip((a * cosine - b * sine + half) >> 22, -128, 127);
-            ((int8_t *)t->y)[at + (i + 1) * across] = (int8_t)mf_clip((a * sine + b * cosine + half) >> 22, -128, 127);
+            bytes[i * across] = (int8_t)mf_clip8((a * cosine - b * sine + half) >> 22);
+            bytes[(i + 1) * across] = (int8_t)mf_clip8((a * sine + b * cosine + half) >> 22);
         }
         break;
     }
     case MF_INT16:
-        for (int32_t i = 0; i < count; i++) {
-            const int32_t before = t->other ? t->other[r * t->cols + n + i] : 0;
-            ((int16_t *)t->y)[at + i * across] =
-                (int16_t)mf_clip(before + mf_clip(v[i], -65536, 65536), -32768, 32767);
-        }
+        if (to->other)
+            for (int32_t i = 0; i < count; i++)
+                halves[i * across] = (int16_t)mf_clip16(to->other[n + i] + mf_clip(v[i], -65536, 65536));
+        else
+            for (int32_t i = 0; i < count; i++)
+                halves[i * across] = (int16_t)mf_clip16(v[i]);
         break;
     case MF_INT32:
         for (int32_t i = 0; i < count; i++)
-            ((int32_t *)t->y)[at + i * across] = v[i];
+            ((int32_t *)p->now->y)[at + i * across] = v[i];
         break;
     }
 }
@@ -79,24 +103,29 @@ static void multiply(void *argument, int core)
     const work *p = argument;
     const mf_linear *l = p->layer;
     const tile *t = p->now;
+    const int32_t taps = l->taps, whole = t->cols & ~3;
 
     for (int32_t r = 2 * core; r < t->rows; r += 2 * MF_CORES) {
         const int32_t second = r + 1 < t->rows;
-        const int8_t *x0 = t->x + r * l->step, *x1 = second ? x0 + l->step : x0;
-        for (int32_t n = 0; n < t->cols; n += 4) {
-            const int8_t *w = t->w + n * l->taps;
-            const int32_t count = least(4, t->cols - n);
-            int32_t acc[8];
-            if (count == 4)
-                mf_block(x0, x1, w, l->taps, l->taps, acc);
-            else
-                for (int32_t i = 0; i < count; i++) {
-                    acc[i] = mf_dot(x0, w + i * l->taps, l->taps);
-                    acc[4 + i] = mf_dot(x1, w + i * l->taps, l->taps);
-                }
-            store(p, r, n, count, acc);
+        const int8_t *x0 = t->x + r * l->step, *x1 = second ? x0 + l->step : x0, *w = t->w;
+        const place here = place_of(p, r), below = second ? place_of(p, r + 1) : here;
+        int32_t acc[8];
+
+        for (int32_t n = 0; n < whole; n += 4, w += 4 * taps) {
+            mf_block(x0, x1, w, taps, taps, acc);
+            store(p, &here, n, 4, acc);
             if (second)
-                store(p, r + 1, n, count, acc + 4);
+                store(p, &below, n, 4, acc + 4);
+        }
+        if (whole < t->cols) {
+            const int32_t count = t->cols - whole;
+            for (int32_t i = 0; i < count; i++) {
+                acc[i] = mf_dot(x0, w + i * taps, taps);
+                acc[4 + i] = mf_dot(x1, w + i * taps, taps);
+            }
+            store(p, &here, whole, count, acc);
+            if (second)
+                store(p, &below, whole, count, acc + 4);
         }
     }
 }

@@ -12,10 +12,51 @@ static inline int32_t mf_clip(int32_t x, int32_t low, int32_t high)
     return x < low ? low : x > high ? high : x;
 }
 
-/* (acc * mult + 2^(shift-1)) >> shift; the compiler of the network has made sure that it fits. */
+/* The cores' one-instruction clip (p.clip) to 8 and to 16 bits. */
+#ifdef MF_XPULP
+static inline int32_t mf_clip8(int32_t x)
+{
+    __asm__(".insn r 0x33, 1, 0x0a, %0, %0, x8" : "+r"(x));
+    return x;
+}
+
+static inline int32_t mf_clip16(int32_t x)
+{
+    __asm__(".insn r 0x33, 1, 0x0a, %0, %0, x16" : "+r"(x));
+    return x;
+}
+#else
+static inline int32_t mf_clip8(int32_t x)
+{
+    return mf_clip(x, -128, 127);
+}
+
+static inline int32_t mf_clip16(int32_t x)
+{
+    return mf_clip(x, -32768, 32767);
+}
+#endif
+
+/* The lower word of x >> shift, shift from 1 to 63: 64-bit shifts by a variable are slow on these cores. */
+static inline int32_t mf_down(int64_t x, int32_t shift)
+{
+    const uint32_t low = (uint32_t)x;
+    const int32_t high = (int32_t)(x >> 32);
+
+    if (shift >= 32)
+        return high >> (shift - 32);
+    return (int32_t)(low >> shift | (uint32_t)high << 1 << (31 - shift));
+}
+
+/* (acc * mult + 2^(shift-1)) >> shift; the compiler of the network has made sure that it fits. Above 32 the lower word
+ * of the product does not matter: half and whole are multiples of 2^32. */
 static inline int32_t mf_requantise(int32_t acc, int32_t mult, int32_t shift)
 {
-    return (int32_t)(((int64_t)acc * mult + ((int64_t)1 << (shift - 1))) >> shift);
+    const int64_t product = (int64_t)acc * mult;
+
+    if (shift > 32)
+        return ((int32_t)(product >> 32) + (1 << (shift - 33))) >> (shift - 32);
+    return mf_down(product + (int64_t)(1u << (shift - 1)), shift);
 }
 
 static inline int32_t mf_dot(const int8_t *x, const int8_t *w, int32_t n)

@@ -77,32 +77,38 @@ static void normalise(void *argument, int core)
     const int32_t *offset = (const int32_t *)(void *)(mf_l1 + ALIGN(4 * l->width));
     const uint64_t floor = (uint64_t)(uint32_t)l->floor_high << 32 | (uint32_t)l->floor_low;
 
+    const int32_t width = l->width, shift = l->shift;
+    const int64_t rest = (int64_t)1 << (shift - 1);
+
     for (int32_t r = core; r < p->count; r += MF_CORES) {
-        const int16_t *x = (const int16_t *)(const void *)p->x + r * l->width;
+        const int16_t *x = (const int16_t *)(const void *)p->x + r * width;
+        int8_t *narrow = (int8_t *)p->y + r * width;
+        int16_t *wide = (int16_t *)(void *)p->y + r * width;
         int32_t sum = 0, lift = 0;
         uint64_t power = 0;
 
-        for (int32_t i = 0; i < l->width; i++)
+        for (int32_t i = 0; i < width; i++)
             sum += x[i];
-        for (int32_t i = 0; i < l->width; i++) {
-            const int64_t away = l->width * x[i] - sum;
-            power += (uint64_t)(away * away);
+        for (int32_t i = 0; i < width; i++) {
+            const int32_t away = width * x[i] - sum; /* below 2^27 for rows of up to 2048 */
+            power += (uint64_t)((int64_t)away * away);
         }
-        power = power / (uint32_t)l->width + floor;
+        power = power / (uint32_t)width + floor;
         while (power < (uint64_t)1 << 60) {
             power <<= 2;
             lift++;
         }
-        const int64_t over = (int64_t)(((uint64_t)1 << 61) / root(power)), half = (int64_t)1 << (48 - lift);
-        const int64_t rest = (int64_t)1 << (l->shift - 1), unit = (int64_t)1 << (l->shift - 16);
-        for (int32_t i = 0; i < l->width; i++) {
-            const int64_t n = ((l->width * x[i] - sum) * over + half) >> (49 - lift);
-            const int64_t fine = (n * gain[i] + offset[i] * unit + rest) >> l->shift;
+        const uint32_t over = (uint32_t)(((uint64_t)1 << 61) / root(power));
+        const int64_t half = (int64_t)1 << (48 - lift);
+        for (int32_t i = 0; i < width; i++) {
+            const int64_t scaled = (int64_t)(width * x[i] - sum) * over + half;
+            const int32_t n = mf_down(scaled, 49 - lift); /* up to 2^12 sqrt(width) */
+            const int64_t fine = (int64_t)n * gain[i] + (int64_t)offset[i] * (1 << (shift - 16)) + rest;
+            const int32_t value = mf_down(fine, shift);
             if (l->wide)
-                ((int16_t *)(void *)p->y)[r * l->width + i] =
-                    (int16_t)(fine < -32768 ? -32768 : fine > 32767 ? 32767 : fine);
+                wide[i] = (int16_t)mf_clip16(value);
             else
-                ((int8_t *)p->y)[r * l->width + i] = (int8_t)(fine < -128 ? -128 : fine > 127 ? 127 : fine);
+                narrow[i] = (int8_t)mf_clip8(value);
         }
     }
 }

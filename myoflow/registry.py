@@ -6,6 +6,7 @@ A YAML file can only name what is registered here, never an import path.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import pkgutil
 import threading
 from collections.abc import Callable, Iterator
@@ -67,7 +68,18 @@ class Registry(Generic[T]):
         self._load()
         return iter(sorted(self._found))
 
+    def _load_one(self, name: str) -> None:
+        """The file that bears the name, if there is one: the others, and what they import, are not needed for it."""
+        if self._loaded or name in self._found or not name.isidentifier():
+            return
+        with self._lock:
+            if not self._loading and importlib.util.find_spec(f"{self.package}.{name}") is not None:
+                importlib.import_module(f"{self.package}.{name}")
+
     def __getitem__(self, name: str) -> type[T]:
+        self._load_one(name)
+        if name in self._found:
+            return self._found[name]
         self._load()
         if name not in self._found:
             raise InputError(f"there is no {self.kind} '{name}'{did_you_mean(name, self._found)}")

@@ -108,7 +108,8 @@ def compare(
         worse = task.measures[name].worse(change.difference, change.reference)
         if worse > points + 1e-9:
             way = "lower" if task.measures[name].better == "higher" else "higher"
-            problems.append(f"{name} is {worse:.2f} points {way}, {points:g} is allowed")
+            unit = "points" if task.measures[name].unit == "%" else "%"
+            problems.append(f"{name} is {worse:.2f} {unit} {way}, {points:g} is allowed")
     return Parity(
         backends=tuple(backends),
         windows=len(reference),

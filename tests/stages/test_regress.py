@@ -70,3 +70,13 @@ def test_the_same_value_everywhere_stays_the_same_value() -> None:
         module.regressor[5].bias.copy_(torch.arange(5.0))
     found = module(torch.randn(1, 16, 50, 192)).detach().numpy()
     np.testing.assert_allclose(found, np.broadcast_to(np.arange(5.0), (1, 1000, 5)))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [("l1", (0.5 + 3.0) / 2), ("smooth_l1", (0.125 + 2.5) / 2), ("mse", (0.25 + 9.0) / 2)]
+)
+def test_losses_by_hand(error: str, expected: float) -> None:
+    task = TASKS["regress"](error=error, balance=False)
+    said, truth = torch.tensor([[[0.5, 3.0]]]), torch.zeros(1, 1, 2)
+    assert task.loss(said, truth).item() == pytest.approx(expected)
+    assert task.gauge(said, truth).item() == pytest.approx(1.75)

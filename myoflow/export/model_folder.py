@@ -61,6 +61,7 @@ def export_folder(
     part = Path(tempfile.mkdtemp(prefix=f".{to.name}-", dir=to.parent))
     try:
         save_file(tensors, part / "model.safetensors", metadata={"format": "pt"})
+        (part / "model.safetensors").chmod(0o644)
         write_json(part / "config.json", config)
         write_text(part / "README.md", model_card(recipe, metrics, model, config))
         if to.exists():

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 import attrs
 
 from myoflow import library
-from myoflow.document import Document, Place, Trail, problem, read
+from myoflow.document import Document, Place, Trail, parse, problem, read
 from myoflow.errors import InputError, Position, Problem, RecipeError, did_you_mean
 from myoflow.extend import REMOVED
 from myoflow.stage import STAGES, Stage
@@ -207,6 +207,24 @@ def load_one(cls: type[T], path: Path, kind: str) -> tuple[T, Builder]:
     builder.check()
     assert built is not None, "a builder that gives nothing has said why"
     return built, builder
+
+
+def parse_stages(text: str) -> tuple[tuple[Stage, ...], tuple[str | None, ...]]:
+    """Stages from YAML text, a list as under `pipeline:` (with or without that key), and each one's backend.
+
+    Raises:
+        RecipeError: with line and column in the text.
+    """
+    document = parse(text, "pipeline")
+    builder = Builder(document)
+    value, trail = document.value, ()  # type: tuple[Any, Trail]
+    if isinstance(value, dict):
+        builder.mapping(value, (), "the text", ("pipeline",))
+        value, trail = value.get("pipeline"), ("pipeline",)
+    placed = builder.stages(value, trail, "pipeline")
+    builder.check()
+    assert placed is not None, "a builder that gives nothing has said why"
+    return tuple(p.stage for p in placed), tuple(p.backend for p in placed)
 
 
 def _order(place: Position | None, first: str) -> tuple[bool, bool, str, int, int]:

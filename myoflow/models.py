@@ -9,6 +9,7 @@ from myoflow import mix
 from myoflow.backend import load_backend
 from myoflow.errors import InputError, PlanError
 from myoflow.fit import learned
+from myoflow.heads import Heads
 from myoflow.pipeline import Pipeline, Plan, engine_of
 from myoflow.prepare import find_cut
 from myoflow.source import card_spec
@@ -23,7 +24,10 @@ def pipelines(recipe: Recipe, backend: str | None = None) -> dict[str, Pipeline]
     """The recipe's models by name: the pipeline itself, then each baseline behind the stage that cuts."""
     backend = backend or recipe.backend
     cut = cutting(recipe.pipeline)
-    found = {main_name(recipe): Pipeline(recipe.pipeline, backend=backend, backends=recipe.backends)}
+    stages, backends = recipe.pipeline, recipe.backends
+    if recipe.heads:
+        stages, backends = (*stages, Heads(recipe.heads)), (*backends, None)
+    found = {main_name(recipe): Pipeline(stages, backend=backend, backends=backends)}
     for name, tail in recipe.baselines.items():
         if name in found:
             raise recipe.located(
@@ -49,10 +53,13 @@ def plan_recipe(recipe: Recipe, backend: str | None = None, spec: Spec | None = 
     Raises:
         RecipeError: a stage does not fit, with its place in the recipe.
     """
+    _refuse_published(recipe)
     spec = spec or card_spec(recipe.data)
     plans = {}
     for name, pipeline in pipelines(recipe, backend).items():
         try:
+            if recipe.heads and name == main_name(recipe):
+                _plan_heads(recipe, spec)
             plans[name] = pipeline.plan(spec)
             cut = find_cut(plans[name])
             learned(plans[name], cut + 1)
@@ -65,6 +72,23 @@ def plan_recipe(recipe: Recipe, backend: str | None = None, spec: Spec | None = 
         except PlanError as error:
             raise recipe.located(error, None if name == main_name(recipe) else name) from None
     return plans
+
+
+def _plan_heads(recipe: Recipe, spec: Spec) -> None:
+    """Each head on its own, so that an error has its place there. Raises RecipeError, or PlanError of the pipeline."""
+    after = Pipeline(recipe.pipeline).plan(spec).output
+    for name, stages in recipe.heads.items():
+        try:
+            Pipeline(stages).plan(after)
+        except PlanError as error:
+            raise recipe.located(error, head=name) from None
+
+
+def _refuse_published(recipe: Recipe) -> None:
+    """Stages that only repeat a publication's flaws stand in recipes that say so."""
+    for index, stage in enumerate(recipe.pipeline):
+        if stage.published_only is not None and recipe.protocol != "published":
+            raise recipe.located(PlanError(stage.published_only, index))
 
 
 def require_backends(plans: Mapping[str, Plan]) -> None:

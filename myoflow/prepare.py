@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -54,6 +54,8 @@ class Signal:
     label: npt.NDArray[np.int64]
     repetition: npt.NDArray[np.int16]
     target: Array | None = None
+    raw: Callable[[], Recording] | None = None  # the recording as stored, with its other streams and what is told of it
+    dataset: str = ""
 
 
 def read(store: Store, row: Row, data: Data) -> Recording:
@@ -131,7 +133,7 @@ def signals(
         signal = _signal(row, values, recording.events, plan.input.labels, plan, stop)
         if plan.input.target is not None:
             signal = evolve(signal, target=_target(cache, store, recording, data, plan.input.target))
-        found.append(signal)
+        found.append(evolve(signal, raw=partial(read, store, row, data), dataset=data.dataset))
     return found
 
 

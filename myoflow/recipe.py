@@ -13,7 +13,7 @@ import attrs
 from myoflow import library
 from myoflow.build import BAD, Builder, Placed
 from myoflow.card import load_card
-from myoflow.document import Document, Trail, emit, parse, problem
+from myoflow.document import Document, Trail, emit, problem
 from myoflow.errors import InputError, PlanError, RecipeError, did_you_mean
 from myoflow.extend import REMOVED, inherit, override
 from myoflow.settings import DEFAULT_TASK as DEFAULT_TASK
@@ -38,16 +38,17 @@ class Origin:
     document: Document
     pipeline: tuple[Trail, ...]
     baselines: Mapping[str, tuple[Trail, ...]]
+    heads: Mapping[str, tuple[Trail, ...]] = attrs.Factory(dict)
 
 
 @frozen
 class Recipe:
     """A filled recipe: what to do, on what, where, and how it is judged.
 
-    Each of `baselines` is a chain of stages that branches off after the pipeline's window stage. `backends` runs
-    parallel to `pipeline`, and each of `baseline_backends` to its baseline: the backend that a stage itself asks
-    for, or None. `protocol: published` marks a recipe that repeats a publication's procedure with its flaws; the
-    report says so.
+    Each of `heads` is a branch behind the pipeline's last stage; all are trained together with it. Each of `baselines`
+    is a chain of stages that branches off after the pipeline's window stage. `backends` runs parallel to `pipeline`,
+    and each of `baseline_backends` to its baseline: the backend that a stage itself asks for, or None. `protocol:
+    published` marks a recipe that repeats a publication's procedure with its flaws; the report says so.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Recipe:
     pipeline: tuple[Stage, ...]
     title: str = ""
     protocol: Literal["strict", "published"] = "strict"
+    heads: dict[str, tuple[Stage, ...]] = attrs.Factory(dict)
     baselines: dict[str, tuple[Stage, ...]] = attrs.Factory(dict)
     train: Train = attrs.Factory(Train)
     evaluate: tuple[str, ...] = ()
@@ -102,6 +104,7 @@ class Recipe:
             "protocol": self.protocol,
             "data": data,
             "pipeline": _plain_stages(self.pipeline, self.backends),
+            "heads": {name: _plain_stages(chain, (None,) * len(chain)) for name, chain in self.heads.items()},
             "baselines": {name: _plain_stages(c, self.baseline_backends[name]) for name, c in self.baselines.items()},
             "train": _plain_train(self.train),
             "evaluate": list(self.evaluate),
@@ -114,16 +117,18 @@ class Recipe:
         filled = {key: value for key, value in self.filled().items() if key not in ("name", "title")}
         return hashlib.sha256(emit(filled).encode()).hexdigest()[:12]
 
-    def located(self, error: PlanError, baseline: str | None = None) -> RecipeError:
+    def located(self, error: PlanError, baseline: str | None = None, head: str | None = None) -> RecipeError:
         """A planning error with the place of its stage and field in the recipe's file.
 
         `error.stage` counts in `pipeline`, or in the named baseline's whole chain: the pipeline up to the stage that
-        cuts, then the baseline's own stages.
+        cuts, then the baseline's own stages; in a named head's own stages.
         """
         if self.origin is None:
             return RecipeError([problem(str(error), self.name)])
         document, trails = self.origin.document, self.origin.pipeline
         section: Trail = ("pipeline",)
+        if head is not None:
+            trails, section = self.origin.heads[head], ("heads", head)
         if baseline is not None:
             cut = cutting(self.pipeline)
             shared = 0 if cut is None else cut + 1
@@ -191,25 +196,19 @@ def load(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
-def parse_stages(text: str) -> tuple[tuple[Stage, ...], tuple[str | None, ...]]:
-    """Stages from YAML text, a list as under `pipeline:` (with or without that key), and each one's backend.
-
-    Raises:
-        RecipeError: with line and column in the text.
-    """
-    document = parse(text, "pipeline")
-    builder = Builder(document)
-    value, trail = document.value, ()  # type: tuple[Any, Trail]
-    if isinstance(value, dict):
-        builder.mapping(value, (), "the text", ("pipeline",))
-        value, trail = value.get("pipeline"), ("pipeline",)
-    placed = builder.stages(value, trail, "pipeline")
-    builder.check()
-    assert placed is not None, "a builder that gives nothing has said why"
-    return tuple(p.stage for p in placed), tuple(p.backend for p in placed)
-
-
-_KEYS = ("extends", "name", "title", "protocol", "data", "pipeline", "baselines", "train", "evaluate", "backend")
+_KEYS = (
+    "extends",
+    "name",
+    "title",
+    "protocol",
+    "data",
+    "pipeline",
+    "heads",
+    "baselines",
+    "train",
+    "evaluate",
+    "backend",
+)
 
 
 class _Sections:
@@ -227,11 +226,12 @@ class _Sections:
         known, _ = self.builder.fields(simple, hints, (), "")
         known["data"] = self._data(top)
         pipeline = self._pipeline(top)
-        baselines = self._baselines(top.get("baselines"))
+        heads = self._chains(top.get("heads"), "heads")
+        baselines = self._chains(top.get("baselines"), "baselines")
         known["train"], task = self._train(top.get("train"))
         known["evaluate"] = self._evaluate(top.get("evaluate"), task)
         known["backend"] = self.builder.named("backends", top.get("backend"), ("backend",), "backend")
-        self._names(top, known.get("name"), baselines)
+        self._names(known.get("name"), {"heads": heads, "baselines": baselines})
         if self.builder.problems or pipeline is None:
             return None
         known.setdefault("name", stem)
@@ -240,20 +240,23 @@ class _Sections:
             document=self.document,
             pipeline=tuple(p.trail for p in pipeline),
             baselines={name: tuple(p.trail for p in placed) for name, placed in baselines.items()},
+            heads={name: tuple(p.trail for p in placed) for name, placed in heads.items()},
         )
         return Recipe(
             **known,
             pipeline=tuple(p.stage for p in pipeline),
             backends=tuple(p.backend for p in pipeline),
+            heads={name: tuple(p.stage for p in placed) for name, placed in heads.items()},
             baselines={name: tuple(p.stage for p in placed) for name, placed in baselines.items()},
             baseline_backends={name: tuple(p.backend for p in placed) for name, placed in baselines.items()},
             origin=origin,
         )
 
-    def _names(self, top: Mapping[str, Any], name: Any, baselines: Mapping[str, Any]) -> None:
+    def _names(self, name: Any, sections: Mapping[str, Mapping[str, Any]]) -> None:
         """Names become folders: nothing but plain words."""
         found = [(name, ("name",))] if isinstance(name, str) else []
-        for word, trail in [*found, *((baseline, ("baselines", baseline)) for baseline in baselines)]:
+        named = [(chain, (section, chain)) for section, chains in sections.items() for chain in chains]
+        for word, trail in [*found, *named]:
             if not NAME.fullmatch(word):
                 message = f"{word!r} is no name: use letters, digits, '_', '-' and '.', a letter or digit first"
                 self.builder.fail(message, self.document.key_at(trail))
@@ -343,16 +346,16 @@ class _Sections:
             return None
         return self.builder.stages(top["pipeline"], ("pipeline",), "pipeline")
 
-    def _baselines(self, value: Any) -> dict[str, list[Placed]]:
+    def _chains(self, value: Any, section: str) -> dict[str, list[Placed]]:
+        """Named chains of stages: heads or baselines."""
         if value is None:
             return {}
         found = {}
-        chains = self.builder.field(value, dict[str, Any], ("baselines",), "baselines")
+        chains = self.builder.field(value, dict[str, Any], (section,), section)
         for name, chain in {} if chains is BAD else chains.items():
             if chain is REMOVED:
                 continue
-            label = f"baselines.{name}"
-            found[name] = self.builder.stages(chain, ("baselines", name), label) or []
+            found[name] = self.builder.stages(chain, (section, name), f"{section}.{name}") or []
         return found
 
     def _train(self, value: Any) -> tuple[Train | None, type[Task] | None]:

@@ -14,9 +14,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from myoflow import library
+from myoflow.build import parse_stages
 from myoflow.card import load_card
 from myoflow.errors import InputError, PlanError
-from myoflow.recipe import Data, Recipe, Train, load, load_recipe, parse_stages
+from myoflow.recipe import Data, Recipe, Train, load, load_recipe
 from myoflow.split import Split
 from myoflow.stage import STAGES, Stage
 from myoflow.stages.rectify import Rectify
@@ -222,7 +223,7 @@ def test_any_stage_is_dumped_and_loaded_equal(name: str, data: st.DataObject) ->
         assume(False)
     recipe = Recipe(name="x", data=Data(dataset="uci_emg", split=Split(folds=3)), pipeline=(stage,))
     text = recipe.dump()
-    stages = text[text.index("pipeline:") : text.index("baselines:")]
+    stages = text[text.index("pipeline:") : text.index("\nheads:")]
     assert parse_stages(stages) == ((stage,), (None,))
 
 

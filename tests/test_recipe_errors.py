@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from myoflow.build import parse_stages
 from myoflow.errors import InputError, PlanError, RecipeError
 from myoflow.pipeline import Pipeline
-from myoflow.recipe import load, parse_stages
+from myoflow.recipe import load
 from myoflow.source import card_spec
 
 GOOD = """\

@@ -57,6 +57,7 @@ FLOORS = [
     (
         "batch",
         "tasks",
+        "speech",
         "checkpoint",
         "train",
         "fit",

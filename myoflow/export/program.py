@@ -11,11 +11,11 @@ import numpy as np
 from attrs import frozen
 
 from myoflow.backend import load_backend
+from myoflow.build import parse_stages
 from myoflow.engine import Parameters
 from myoflow.engines.onnx import OnnxEngine
 from myoflow.errors import InputError, MyoflowError
 from myoflow.pipeline import Pipeline, Stream, compile_steps, label
-from myoflow.recipe import parse_stages
 from myoflow.spec import Spec
 
 if TYPE_CHECKING:

@@ -154,6 +154,6 @@ class FrameHead(nn.Module):
         nn.init.xavier_uniform_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.linear(self.drop(x))
-        return out
+    def forward(self, batch: Batch) -> Batch:
+        x, length = opened(batch)
+        return closed(self.linear(self.drop(x)), length)

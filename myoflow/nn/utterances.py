@@ -1,8 +1,8 @@
 """Utterances of different lengths in one batch: padded with zeros, and never seen by each other.
 
-A batch is a tensor, all of one length, or a mapping with `values` `(utterance, ..., frame)` and `length`
-`(utterance,)`. Modules take either and give the same kind, so that the same network trains on padded batches and
-answers about one utterance at a time.
+A batch is a tensor, all of one length, or a mapping with `emg` `(utterance, channel, time)` or, behind the stem,
+`values` `(utterance, frame, feature)`, and `length` `(utterance,)`. Modules take either and give the same kind, so that
+the same network trains on padded batches and answers about one utterance at a time.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def opened(batch: Batch) -> tuple[Tensor, Tensor | None]:
     """Values and lengths; no lengths where every utterance fills its row."""
     if isinstance(batch, Tensor):
         return batch, None
-    return batch["values"], batch["length"]
+    return batch["emg" if "emg" in batch else "values"], batch["length"]
 
 
 def closed(values: Tensor, length: Tensor | None) -> Batch:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from myoflow.errors import PlanError
 from myoflow.spec import FRAMES, Spec
 from myoflow.stage import Cost, Stage, stage
+from myoflow.text.spelling import CHARACTERS
 from myoflow.typed import frozen
 
 if TYPE_CHECKING:
     import torch
 
-CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789 "
 BLANK = "<blank>"
 
 

@@ -17,37 +17,36 @@ if TYPE_CHECKING:
 @stage("mel")
 @frozen
 class Mel(Stage):
-    """`(utterance, frame, feature)` -> `(utterance, frame, bands)`: log-mel bands of the voice, or its cepstrum.
+    """`(utterance, frame, feature)` to as many frames of log-mel bands of the voice, or of its cepstrum.
 
-    The bands are HiFi-GAN's (22 050 Hz, 80 bands of 1024 samples every 256, natural logarithm), minus `mean`, over
-    `scale`. The mean is taken over the training split and the scale is one number, so that loud bands weigh as much as
-    they do in the ear's scale. `features: mfcc26` learns the first 26 cosine coefficients of the bands instead.
-    The scale decides how much a distance in sound weighs beside a wrong phoneme: the published 9.84 is no
-    standard deviation of log-mel bands (facts of the code), and weighs it down about four times.
+    The bands are HiFi-GAN's (22 050 Hz, 80 bands of 1024 samples every 256, natural logarithm), as the task normalises
+    them. With `features: mfcc26` the network gives the first 26 coefficients of their orthonormal cosine transform
+    instead, from which smoother bands are made. `per_frame` frames of the voice come from each frame of the network,
+    side by side, so that a network may think at half the rate of speech.
     """
 
     bands: int = 80
     features: Literal["mel80", "mfcc26"] = "mel80"
-    scale: float = 2.0
+    per_frame: int = 1
     dropout: float = 0.0
 
     def plan(self, spec: Spec) -> Spec:
         spec.expect(FRAMES)
-        if self.bands < 13:
-            raise PlanError(f"needs 13 bands or more, got {self.bands}", field="bands")
-        if not self.scale > 0:
-            raise PlanError(f"needs a scale above 0, got {self.scale:g}", field="scale")
+        if self.bands < 26:
+            raise PlanError(f"needs 26 bands or more, got {self.bands}", field="bands")
+        if self.per_frame < 1:
+            raise PlanError(f"needs a frame of the voice or more, got {self.per_frame}", field="per_frame")
         if not 0 <= self.dropout < 1:
             raise PlanError(f"dropout must be from 0 to below 1, got {self.dropout}", field="dropout")
-        return spec.evolve(sizes=(None, None, self.outputs), labels=())
+        return spec.evolve(sizes=(None, None, self.outputs * self.per_frame), labels=())
 
     @property
     def outputs(self) -> int:
-        """How many numbers a frame gets."""
+        """How many numbers a frame of the voice gets."""
         return self.bands if self.features == "mel80" else 26
 
     def cost(self, spec: Spec) -> Cost:
-        return linear_cost(spec.size("feature"), self.outputs)
+        return linear_cost(spec.size("feature"), self.outputs * self.per_frame)
 
     def module(self, spec: Spec) -> torch.nn.Module:
         from myoflow.nn.frames import FrameHead

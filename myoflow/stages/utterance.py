@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from myoflow.errors import PlanError
 from myoflow.spec import SIGNAL, UTTERANCES, Spec
@@ -23,6 +23,8 @@ class Utterance(Stage):
 
     longest: Seconds = 30.0
     shortest: Seconds = 0.2
+
+    cuts: ClassVar[bool] = True
 
     def plan(self, spec: Spec) -> Spec:
         spec.expect(SIGNAL)

@@ -43,7 +43,7 @@ def batch(lengths: tuple[int, ...] = LENGTHS) -> dict[str, torch.Tensor]:
     values = torch.zeros(len(lengths), 8, max(lengths))
     for row, length in enumerate(lengths):
         values[row, :, :length] = torch.randn(8, length, generator=rng)
-    return {"values": values, "length": torch.tensor(lengths)}
+    return {"emg": values, "length": torch.tensor(lengths)}
 
 
 def settle(module: torch.nn.Module) -> None:
@@ -62,7 +62,7 @@ def test_an_output_never_depends_on_what_else_is_in_the_batch(positions, lookahe
     with torch.no_grad():
         together = module(batch())
         for row, length in enumerate(LENGTHS):
-            alone = module(batch()["values"][row : row + 1, :, :length])
+            alone = module(batch()["emg"][row : row + 1, :, :length])
             frames = int(together["length"][row])
             assert frames == alone.shape[1] == -(-length // 8)
             found = torch.cat([together[name][row, :frames] for name in ("audio", "phonemes", "text")], -1)
@@ -84,9 +84,9 @@ def test_gradients_of_one_utterance_do_not_reach_another():
     module = small()
     settle(module)
     given = batch()
-    given["values"].requires_grad_()
+    given["emg"].requires_grad_()
     module(given)["audio"][0].sum().backward()
-    gradient = given["values"].grad
+    gradient = given["emg"].grad
     assert gradient is not None and gradient[0].any() and not gradient[1:].any()
 
 
@@ -116,7 +116,7 @@ def test_a_live_network_hears_nothing_beyond_its_lookahead():
     """Frames of one chunk, three here, do not change when all later samples do; later frames do."""
     module = small(causal=True, lookahead=3 * 8 / 689.0625)
     settle(module)
-    x = batch((240,))["values"]
+    x = batch((240,))["emg"]
     other = x.clone()
     other[:, :, 6 * 8 :] += 1
     with torch.no_grad():

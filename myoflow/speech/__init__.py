@@ -1,0 +1,1 @@
+"""Speech: utterances with their targets, losses, decoding, answers and report of silent speech."""

@@ -1,0 +1,61 @@
+"""Ask: a fitted model's frames for whole utterances, by head, one utterance at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from myoflow.errors import PlanError
+from myoflow.heads import Heads
+from myoflow.pipeline import Plan, compile_steps
+from myoflow.prepare import find_cut
+from myoflow.spec import FRAMES, Spec
+
+if TYPE_CHECKING:
+    from myoflow.fit import Fitted
+    from myoflow.speech.utterances import Utterances
+
+Array = npt.NDArray[Any]
+
+ALONE = {"ctc": "text", "mel": "audio", "phonemes": "phonemes"}  # what a pipeline gives whose last stage is a head
+
+
+def heads_of(plan: Plan) -> dict[str, Spec]:
+    """What a pipeline gives, by head: those of its `heads`, or its last stage's own. Raises PlanError: it has none."""
+    last = plan.steps[-1]
+    if isinstance(last.stage, Heads):
+        return last.stage.outputs(last.before)
+    name = ALONE.get(last.stage.name)
+    if name is None or last.after.dims != FRAMES:
+        raise PlanError(
+            "does not end in frames of an utterance; put heads behind it, such as `heads: {text: [ctc]}`", last.index
+        )
+    return {name: last.after}
+
+
+def stage_of(plan: Plan, head: str) -> Any:
+    """The last stage of a head."""
+    last = plan.steps[-1].stage
+    return last.branches[head][-1] if isinstance(last, Heads) else last
+
+
+def answered(model: Fitted, examples: Utterances) -> Iterator[dict[str, Array]]:
+    """Each utterance's frames by head, `(frame, feature)`, computed alone and on the plan's backends.
+
+    Heads that give several frames of the voice at once give them one after the other here.
+    """
+    plan = model.plan
+    several = {name: getattr(stage_of(plan, name), "per_frame", 1) for name in heads_of(plan)}
+    last = plan.steps[-1]
+    start = find_cut(plan) + 1
+    chain = compile_steps(plan, model.parameters, start)
+    for row in range(len(examples)):
+        frames = chain.feed(examples.take(np.array([row]))["emg"])[0]
+        if isinstance(last.stage, Heads):
+            found = last.stage.split(last.before, frames)
+        else:
+            found = {ALONE[last.stage.name]: frames}
+        yield {name: part.reshape(len(part) * several[name], -1) for name, part in found.items()}

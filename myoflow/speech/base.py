@@ -1,0 +1,123 @@
+"""Base of the tasks of silent speech: what they learn from, how they are asked, scored and shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+from myoflow.errors import PlanError
+from myoflow.task import Measure, Task, View
+from myoflow.text.spelling import CHARACTERS
+
+if TYPE_CHECKING:
+    import torch
+
+    from myoflow.fit import Fitted
+    from myoflow.pipeline import Plan, Step
+    from myoflow.prepare import Signal
+    from myoflow.report.summary import Section
+    from myoflow.speech.answers import Transcripts
+    from myoflow.speech.utterances import Utterances
+    from myoflow.split import Fold
+
+FRAME_HZ = 22050 / 256  # of a voice's spectrum; dsp/mel.py
+
+MEASURES = {
+    "wer": Measure("%", "lower"),
+    "wer_greedy": Measure("%", "lower"),
+    "cer": Measure("%", "lower"),
+    "wer_control": Measure("%", "higher"),
+    "phoneme_accuracy": Measure(),
+    "mcd": Measure("dB", "lower", 2),
+    "wer_audio": Measure("%", "lower"),
+    "wer_audio_greedy": Measure("%", "lower"),
+    "wer_audio_floor": Measure("%", "lower"),
+}
+
+
+class Spoken(Task):
+    """Utterances in, text or voice out. Subclasses say which `heads` they need and what they lose.
+
+    A pipeline cuts by the `utterance` stage and has heads of these names behind its frames.
+    """
+
+    measures: ClassVar[Mapping[str, Measure]] = MEASURES
+    lives: ClassVar[bool] = False
+    needs: ClassVar[tuple[str, ...]] = ()
+    sound: ClassVar[bool] = False
+
+    def check(self, plan: Plan) -> None:
+        """The pipeline ends in the heads that this task needs."""
+        from myoflow.speech.ask import heads_of, stage_of
+        from myoflow.stages.ctc import BLANK
+
+        found = heads_of(plan)
+        for name in self.needs:
+            if name not in found:
+                there = ", ".join(found)
+                raise PlanError(f"{self.name} needs a head called '{name}', the pipeline's are {there}")
+        for name in ("audio", "phonemes"):
+            if name in found:
+                rate = found[name].rate_hz * getattr(stage_of(plan, name), "per_frame", 1)
+                if abs(rate / FRAME_HZ - 1) > 0.001:
+                    raise PlanError(
+                        f"the head '{name}' gives {rate:.6g} frames a second, but a voice has {FRAME_HZ:.6g}: "
+                        f"resample to {FRAME_HZ * 8:.10g} Hz before strides of 8 in all, or set per_frame"
+                    )
+        alphabet = (*self.characters, BLANK)
+        if "text" in found and found["text"].labels != alphabet:
+            raise PlanError(f"the head 'text' has other characters than the task: '{self.characters}'")
+
+    @property
+    def characters(self) -> str:
+        """The alphabet of texts."""
+        return CHARACTERS
+
+    def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Utterances]:
+        """Utterances of a fold; the test part knows the others' texts, and which it may tune on."""
+        from myoflow.speech.corpus import utterances
+
+        train, valid, test = utterances(
+            prepared,
+            step,
+            fold,
+            by,
+            characters=self.characters,
+            scale=getattr(self, "mel_scale", 1.0),
+            sound=self.sound,
+        )
+        known = tuple(target.text for target in train.targets)
+        voices = tuple((t.text, t.mel) for t in train.targets if len(t.mel) and not t.silent)
+        return [train, valid, attrs.evolve(test, known=known, voices=voices, tuned=valid)]
+
+    def named(self, output: Any) -> Mapping[str, torch.Tensor]:
+        """A network's output by head, also of a network that has but one."""
+        found: Mapping[str, torch.Tensor] = output
+        return {**found, self.needs[0]: found["values"]} if "values" in found else found
+
+    def load(self, path: Path) -> Transcripts:
+        """Read what `Transcripts.save` wrote."""
+        from myoflow.speech.answers import Transcripts
+
+        return Transcripts.load(path)
+
+    def predict(self, model: Fitted, examples: Utterances) -> Transcripts:
+        """Texts and voices for all utterances."""
+        from myoflow.speech.transcribe import transcribe
+
+        return transcribe(self, model, examples)
+
+    def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
+        """Metrics with intervals, resampled over utterances."""
+        from myoflow.scores import summarise
+
+        return summarise(models, evaluate, main)
+
+    def sections(self, view: View) -> list[Section]:
+        """Voices to hear, spectra, transcripts, and errors by mode, session and length."""
+        from myoflow.report.speech import sections
+
+        return sections(view)

@@ -1,0 +1,91 @@
+"""Transcribe: texts and voices of test utterances from a fitted model, with what is learned for decoding alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from myoflow.dsp.distortion import cepstral_distortion
+from myoflow.speech.answers import UNDECODED, Transcripts
+from myoflow.speech.ask import answered, heads_of
+from myoflow.speech.sounds import heard_bands
+from myoflow.speech.words import decoder_of, log_softmax
+from myoflow.tasks.recognise import Recognise
+from myoflow.text.spelling import greedy
+
+if TYPE_CHECKING:
+    from myoflow.fit import Fitted
+    from myoflow.speech.base import Spoken
+    from myoflow.speech.utterances import Target, Utterances
+
+Array = npt.NDArray[Any]
+
+
+def transcribe(task: Spoken, model: Fitted, examples: Utterances) -> Transcripts:
+    """All that the report and the metrics need, one row an utterance.
+
+    The weights of the language model are chosen on `examples.tuned`, and the recogniser of synthesised voices learns
+    from training voices alone; test sentences are seen by neither.
+    """
+    found = list(answered(model, examples))
+    heads = heads_of(model.plan)
+    rows = len(examples)
+    nothing = np.full(rows, UNDECODED)
+    told: dict[str, Any] = {}
+    columns: dict[str, Any] = {name: nothing for name in ("greedy", "decoded", "heard", "heard_plain", "floor")}
+    decoder = None
+    if "text" in heads:
+        assert isinstance(task, Recognise), "only it has a head for text"
+        tuned = answered(model, examples.tuned) if examples.tuned is not None else ()
+        dev = [log_softmax(frames["text"]) for frames in tuned]
+        decoder, told["decoding"] = decoder_of(task, examples, dev)
+        logs = [log_softmax(frames["text"]) for frames in found]
+        columns["greedy"] = [greedy(log.argmax(-1).tolist(), task.characters) for log in logs]
+        columns["decoded"] = [decoder.text(log) for log in logs]
+    sounds = [_sound(frames, target, examples) for frames, target in zip(found, examples.targets, strict=True)]
+    if "audio" in heads:
+        from myoflow.speech.judge import judged
+
+        epochs = getattr(task, "listener_epochs", 0)
+        columns |= judged([sound["audio"] for sound in sounds], examples, decoder, epochs, told)
+    measured = {name: [sound[name] for sound in sounds] for name in sounds[0]} if sounds else {}
+    return Transcripts(
+        **columns,
+        **measured,
+        text=[target.text for target in examples.targets],
+        mode=[target.mode for target in examples.targets],
+        twin=[target.twin for target in examples.targets],
+        told_of=json.dumps(told, sort_keys=True),
+        **examples.places(),
+    )
+
+
+def _sound(frames: Mapping[str, Array], target: Target, examples: Utterances) -> dict[str, Any]:
+    """The predicted log-mel bands, how far they are from the true voice, and how many of its phonemes are right."""
+    bands = heard_bands(frames["audio"], examples) if "audio" in frames else np.empty((0, 0), np.float32)
+    found: dict[str, Any] = {"audio": bands, "mcd": 0.0, "frames": 0.0, "phones_right": 0.0, "phones": 0.0}
+    if not len(target.mel):
+        return found
+    if len(bands):
+        found["mcd"], found["frames"] = cepstral_distortion(bands, target.mel), float(len(target.mel))
+    if "phonemes" in frames and len(target.phones):
+        best = frames["phonemes"].argmax(-1)[_matches(frames, bands, target, examples)]
+        known = target.phones[: len(best)] >= 0
+        found["phones_right"] = float((best == target.phones[: len(best)])[known].sum())
+        found["phones"] = float(known.sum())
+    return found
+
+
+def _matches(frames: Mapping[str, Array], bands: Array, target: Target, examples: Utterances) -> Array:
+    """For each true frame the predicted one: by time for a voiced utterance, along the spectra's warping for others."""
+    if not target.silent or not len(bands):
+        return np.arange(min(len(frames["phonemes"]), len(target.phones)))
+    from scipy.spatial.distance import cdist
+
+    from myoflow.dsp.alignment import partners
+
+    return np.asarray(partners(cdist(target.mel, bands) / examples.scale))

@@ -1,0 +1,94 @@
+"""Words: from frames of characters to words, with a lexicon and a language model learned from text."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from myoflow.card import load_card
+from myoflow.errors import InputError
+from myoflow.text import arpa, corpus
+from myoflow.text.beam import Decoder
+from myoflow.text.ngram import NGram, build
+from myoflow.text.tuning import tune
+
+if TYPE_CHECKING:
+    from myoflow.speech.utterances import Utterances
+    from myoflow.tasks.recognise import Recognise
+
+Array = npt.NDArray[Any]
+
+DRAWS = 20_000  # sentences of a simulated corpus' grammar that a language model learns from
+
+
+def decoder_of(task: Recognise, examples: Utterances, dev: Sequence[Array]) -> tuple[Decoder, dict[str, Any]]:
+    """A search with the task's lexicon and language model, its weights chosen on the validation split; and what to say.
+
+    `dev` are log-probabilities of `examples.tuned`. Neither lexicon nor model sees a sentence of dev or test, save
+    through `language` files, for which the user answers.
+
+    Raises:
+        InputError: a language file that cannot be read.
+    """
+    tuned = examples.tuned
+    held = {target.text for part in (examples, tuned) if part is not None for target in part.targets}
+    texts = [text for text in examples.known if text not in held]
+    sentences, model, source = _language(task, examples, texts, held)
+    lexicon: tuple[str, ...] | None = None
+    if task.lexicon == "closed":
+        words = {word for text in (*texts, *sentences) for word in text.split()}
+        if model is not None:
+            words |= {word for word in model.words if not word.startswith("<")}
+        lexicon = tuple(sorted(word for word in words if all(letter in task.characters for letter in word)))
+    decoder = Decoder(task.characters, lexicon, model, width=task.beam)
+    told: dict[str, Any] = {
+        "lexicon": len(lexicon) if lexicon is not None else "open",
+        "language": source if model is not None else "none",
+        "order": model.order if model is not None else 0,
+        "beam": task.beam,
+    }
+    if tuned is not None and len(tuned):
+        found = tune(decoder, dev, [target.text for target in tuned.targets])
+        decoder = found.decoder
+        told["tried"] = [[weights.model, weights.bonus, round(rate, 4)] for weights, rate in found.tried]
+    told |= {"model_weight": decoder.weights.model, "word_bonus": decoder.weights.bonus}
+    return decoder, told
+
+
+def _language(
+    task: Recognise, examples: Utterances, texts: Sequence[str], held: Collection[str]
+) -> tuple[list[str], NGram | None, str]:
+    """Sentences that were learned from, the model, and where it comes from."""
+    if task.order == 0:
+        return [], None, "none"
+    if task.language == "training":
+        return [], build([text.split() for text in texts], task.order), f"{len(texts)} training sentences"
+    if task.language == "grammar":
+        drawn = _drawn(examples, held)
+        name = f"{len(drawn)} fresh sentences of the simulation's grammar"
+        return drawn, build([text.split() for text in drawn], task.order), name
+    path = Path(task.language)
+    if path.suffix == ".arpa":
+        return [], arpa.read(path), path.name
+    lines = [" ".join(words) for words in corpus.sentences(path)]
+    return lines, build([line.split() for line in lines], task.order), path.name
+
+
+def _drawn(examples: Utterances, held: Collection[str]) -> list[str]:
+    """Fresh sentences of the grammar that a simulated corpus was drawn from, none of those held out."""
+    from myoflow.simulate.speech.grammar import sample
+
+    card = load_card(examples.dataset)
+    if card.reader != "simulated_speech":
+        raise InputError("train.language: grammar is for simulated corpora; use training, or a file of sentences")
+    return sample(str(card.options.get("grammar", "dates")), DRAWS, int(card.options.get("seed", 1)) + 1, held)
+
+
+def log_softmax(logits: Array) -> Array:
+    """Log-probabilities along the last axis."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(-1, keepdims=True)), np.float32)

@@ -1,0 +1,49 @@
+"""recognise: the text of an utterance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import attrs
+from attrs.validators import ge
+
+from myoflow.speech.base import Spoken
+from myoflow.task import task
+from myoflow.typed import frozen
+
+if TYPE_CHECKING:
+    import torch
+
+
+@task("recognise")
+@frozen
+class Recognise(Spoken):
+    """CTC over characters (Graves et al. 2006), then a search for words.
+
+    `lexicon: closed` allows the words of the training sentences only, `open` any word. `order` is that of the n-gram
+    model of words, 0 for none; `language` where it learns: the `training` sentences, fresh sentences of the simulated
+    corpus' `grammar` (without those of dev and test), or a file, one sentence a line, or an ARPA model. How much the
+    model and each word weigh is chosen on the validation split. `beam` is how many prefixes stay in play.
+    """
+
+    lexicon: Literal["closed", "open"] = "closed"
+    order: int = attrs.field(default=4, validator=ge(0))
+    language: str = "training"
+    beam: int = attrs.field(default=32, validator=ge(1))
+
+    defaults: ClassVar[tuple[str, ...]] = ("wer", "wer_greedy", "cer", "wer_control")
+    curve: ClassVar[str | None] = "characters"
+    needs: ClassVar[tuple[str, ...]] = ("text",)
+
+    def loss(self, output: Any, target: Any) -> torch.Tensor:
+        """CTC of the head `text`; see speech/losses.py."""
+        from myoflow.speech.losses import characters
+
+        return characters(self.named(output), target)
+
+    def gauge(self, output: Any, target: Any) -> torch.Tensor:
+        """1 minus the character error rate of the best path, summed over utterances."""
+        from myoflow.speech.losses import right
+
+        found = self.named(output)
+        return right(found["text"], target, found["length"])

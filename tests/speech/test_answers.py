@@ -1,0 +1,75 @@
+"""Transcripts: metrics by hand, their file, and what nobody asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from myoflow.errors import InputError
+from myoflow.speech.answers import UNDECODED, Transcripts
+
+
+def transcripts(**changes: object) -> Transcripts:
+    fields: dict[str, object] = {
+        "greedy": ["one two three", "for five", ""],
+        "decoded": ["one two three", "four five", ""],
+        "heard": [UNDECODED] * 3,
+        "heard_plain": [UNDECODED] * 3,
+        "floor": [UNDECODED] * 3,
+        "audio": [np.ones((4, 2)), np.zeros((0, 0)), np.full((2, 2), 3.0)],
+        "mcd": [2.0, 0.0, 5.0],
+        "frames": [30.0, 0.0, 10.0],
+        "phones_right": [3.0, 0.0, 1.0],
+        "phones": [4.0, 0.0, 4.0],
+        "text": ["one two three", "four five", "six"],
+        "mode": ["silent"] * 3,
+        "twin": [""] * 3,
+        "subject": ["1"] * 3,
+        "session": ["a", "a", "b"],
+        "repetition": [1] * 3,
+        "recording": ["r0", "r1", "r2"],
+        "start_s": [0.0] * 3,
+        "told_of": '{"decoding": {}}',
+    }
+    return Transcripts(**(fields | changes))  # type: ignore[arg-type]
+
+
+def test_metrics_by_hand():
+    tally = transcripts().tally()
+    value = {name: float(function(tally)[0]) for name, function in Transcripts.functions.items()}
+    assert value["wer"] == pytest.approx(1 / 6)  # `six` was left out
+    assert value["wer_greedy"] == pytest.approx(2 / 6)
+    assert value["cer"] == pytest.approx((1 + 3) / len("one two threefour fivesix"))
+    assert value["mcd"] == pytest.approx((2 * 30 + 5 * 10) / 40)
+    assert value["phoneme_accuracy"] == 0.5
+    assert value["wer_control"] > 0.8
+
+
+def test_tallies_of_units_add_up():
+    answers = transcripts()
+    units = answers.tally(np.array([0, 0, 1]))
+    assert units.shape == (2, 9, 4)
+    np.testing.assert_allclose(units.sum(0), answers.tally()[0])
+
+
+def test_a_file_keeps_everything_and_is_refused_when_it_is_another(tmp_path: Path):
+    answers = transcripts()
+    answers.save(tmp_path / "a.npz")
+    found = Transcripts.load(tmp_path / "a.npz")
+    assert found.text.tolist() == answers.text.tolist() and found.told_of == answers.told_of
+    assert [len(sound) for sound in found.audio] == [4, 0, 2] and (found.audio[2] == 3).all()
+    assert found.heard[0] == UNDECODED
+    assert len(found.take([2, 0])) == 2 and found.take([2, 0]).text.tolist() == ["six", "one two three"]
+    (tmp_path / "b.npz").write_bytes(b"no")
+    with pytest.raises(InputError, match="not a file of predictions"):
+        Transcripts.load(tmp_path / "b.npz")
+    with pytest.raises(InputError, match="no such file"):
+        Transcripts.load(tmp_path / "c.npz")
+
+
+def test_goodness_orders_by_words():
+    assert transcripts().goodness().tolist() == [1.0, 1.0, 0.0]
+    silent = [UNDECODED] * 3
+    assert transcripts(greedy=silent, decoded=silent).goodness().tolist() == [-2.0, 0.0, -5.0]

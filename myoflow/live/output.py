@@ -53,16 +53,21 @@ class Output:
     dropped: int = 0
 
     @property
+    def _decides(self) -> bool:
+        """Whether these are scores, one a label that the spec names."""
+        return self.spec.dims[-1] == "label" and self.values.shape == (len(self.spec.labels),)
+
+    @property
     def label(self) -> str | None:
         """The label with the highest score; None for an output that is no decision."""
-        if self.spec.dims[-1] != "label":
+        if not self._decides:
             return None
         return self.spec.labels[int(self.values.argmax())]
 
     @property
     def scores(self) -> dict[str, float]:
         """Score of each label; empty for an output that is no decision."""
-        if self.spec.dims[-1] != "label":
+        if not self._decides:
             return {}
         return {name: float(value) for name, value in zip(self.spec.labels, self.values, strict=True)}
 

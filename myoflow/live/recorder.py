@@ -67,7 +67,7 @@ class Recorder:
             "signal": asdict(signal),
             "dtype": self._dtype.name,
             "labels": list(labels or (spec.labels if spec is not None else ())),
-            "outputs": spec is not None and spec.dims[-1] == "label",
+            "outputs": spec is not None and spec.dims[-1] == "label" and len(spec.labels) == spec.sizes[-1],
             "step_s": spec.step_s if spec is not None else None,
             "window_s": spec.window_s if spec is not None else None,
         }

@@ -101,7 +101,8 @@ def test_every_shipped_recipe_streams_as_it_runs_offline(name: str, model: str) 
     plan = pipeline.plan(spec)
     assert plan.output.step_s and plan.output.window_s
     long = noise(spec, int(12 * spec.rate_hz))
-    x = long[:, : int((plan.output.window_s + 20 * plan.output.step_s) * spec.rate_hz)]  # enough for a network
+    few = 2 if sum(step.cost.macs for step in plan.steps[find_cut(plan) :]) > 2e8 else 20  # networks take their time
+    x = long[:, : int((plan.output.window_s + few * plan.output.step_s) * spec.rate_hz)]
     offline = compile_steps(plan, pipeline.parameters).whole(x)
     stop = find_cut(plan) + 1
     signal = Pipeline(pipeline.stages[: stop - 1], parameters=pipeline.parameters)
@@ -110,7 +111,7 @@ def test_every_shipped_recipe_streams_as_it_runs_offline(name: str, model: str) 
         scores = np.stack([output.values for output in live])
         assert scores.shape == offline.shape
         np.testing.assert_allclose(scores, offline, atol=1e-5 * np.abs(offline).max())
-        if plan.output.dims[-1] == "label":
+        if live[0].label is not None:
             assert [o.label for o in live] == [spec.labels[i] for i in offline.argmax(axis=1)]
         step, window = plan.output.step_s, plan.output.window_s
         assert step and window

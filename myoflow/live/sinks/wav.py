@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -56,6 +57,7 @@ class _Wav(Quiet):
     def __init__(self, file: IO[bytes], channels: int, rate: int, scale: float) -> None:
         self._file, self._channels, self._rate, self._scale = file, channels, rate, scale
         self._bytes = self._writes = 0
+        self._full = False
         self._patch()
 
     def write(self, output: Output) -> None:
@@ -63,6 +65,9 @@ class _Wav(Quiet):
 
         data = np.ascontiguousarray(output.values.T * np.float32(self._scale), "<f4").tobytes()
         if self._bytes + len(data) > MOST:
+            if not self._full:
+                print("sink wav: the file is full (4 GB); what comes now is not in it", file=sys.stderr)
+            self._full = True
             return
         self._file.write(data)
         self._bytes += len(data)

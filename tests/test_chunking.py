@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from myoflow.dsp.kernel import joined
-from myoflow.spec import FEATURES, SCORES, SIGNAL, UTTERANCES, WINDOWS, Spec
+from myoflow.spec import FEATURES, FRAMES, SCORES, SIGNAL, UTTERANCES, WINDOWS, Spec
 from myoflow.stage import STAGES, Stage
 from myoflow.typed import Duration
 
@@ -24,6 +24,7 @@ EXAMPLES: dict[str, list[dict[str, object]]] = {
     "bandpass": [{"low": 20.0, "high": 450.0}, {"low": 20.0, "high": 90.0, "order": 7, "start": "zero"}],
     "decimate": [{"factor": 1}, {"factor": 7}],
     "envelope": [{"method": m, "window": Duration(50, "samples")} for m in ("rms", "mean", "lowpass")],
+    "griffin_lim": [{"iterations": 1}],
     "features": [{}, {"set": ("rms", "var", "log_wl", "log_mav", "log_rms", "log_var", "ar", "mnf", "mdf")}],
     "highpass": [{"cut": 2.0, "order": 3}],
     "interpolate": [{"rate": rate} for rate in (1000.0, 689.0625, 516.796875, 2048.0)],
@@ -70,7 +71,8 @@ def specs(channels: int) -> list[Spec]:
     windows = signal.evolve(dims=WINDOWS, sizes=(None, channels, WINDOW), step_s=0.01, window_s=WINDOW / RATE)
     features = windows.evolve(dims=FEATURES, sizes=(None, 4 * channels))
     scores = features.evolve(dims=SCORES, sizes=(None, len(LABELS)))
-    return [signal, windows, features, scores, signal.evolve(dims=UTTERANCES, sizes=(None, channels, None))]
+    bands = Spec(FRAMES, (None, None, 80), 22_050 / 256, ())
+    return [signal, windows, features, scores, bands, signal.evolve(dims=UTTERANCES, sizes=(None, channels, None))]
 
 
 def sample(spec: Spec, length: int, seed: int = 0) -> np.ndarray:
@@ -83,7 +85,7 @@ def sample(spec: Spec, length: int, seed: int = 0) -> np.ndarray:
 
 
 def length_of(spec: Spec) -> int:
-    return TIME if spec.dims == SIGNAL else 40
+    return {SIGNAL: TIME, FRAMES: 6}.get(spec.dims, 40)
 
 
 def cases() -> Iterator[tuple[Stage, Spec]]:

@@ -63,6 +63,7 @@ FLOORS = [
         "fit",
         "rival",
         "voicing",
+        "sounds",
         "hearing",
         "answers",
         "decisions",

@@ -185,3 +185,10 @@ def load(state: Mapping[str, Tensor], shape: Shape | None = None) -> Generator:
                 f"{wanted.get(wrong[0], 'absent')} ({len(wrong)} of {len(wanted)} differ)"
             )
     raise InputError(f"these weights are of none of the generators {', '.join(SHAPES)}")
+
+
+class Speaker(Generator):
+    """The generator as a stage's module: `(utterance, frame, band)` -> `(utterance, 1, time)`."""
+
+    def forward(self, bands: Tensor) -> Tensor:
+        return super().forward(bands)[:, None]

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
+import numpy as np
+import numpy.typing as npt
 from attrs.validators import and_, ge, le
 
-from myoflow.task import Task, task
+from myoflow.errors import PlanError
+from myoflow.task import Measure, Task, View, task
 from myoflow.typed import frozen
 
 if TYPE_CHECKING:
     import torch
+
+    from myoflow.fit import Fitted
+    from myoflow.pipeline import Plan, Step
+    from myoflow.prepare import Signal
+    from myoflow.report.summary import Section
+    from myoflow.sounds import Revoiced, Sounds
+    from myoflow.split import Fold
+
+END = ("utterance", "voice", "hifigan")
 
 
 @task("vocoder")
@@ -24,6 +38,7 @@ class Vocoder(Task):
     (1 is as published) learn to tell made sound from true sound, and `features` times the distance of what their layers
     see is added. The published setting is `mel: 45, resolutions: 0, rival_share: 1, features: 2` (arXiv 2010.05646).
     Without a rival sound is duller, but a small generator learns in minutes on one core.
+    Segments are of `frames` frames.
     """
 
     mel: float = attrs.field(default=5.0, validator=ge(0))
@@ -31,8 +46,70 @@ class Vocoder(Task):
     rival_share: float = attrs.field(default=0.0, validator=and_(ge(0), le(1)))
     features: float = attrs.field(default=2.0, validator=ge(0))
 
+    frames: int = attrs.field(default=32, validator=ge(8))
+
+    measures: ClassVar[Mapping[str, Measure]] = {
+        "mcd": Measure(unit="dB", better="lower", digits=2),
+        "mcd_griffin_lim": Measure(unit="dB", better="lower", digits=2),
+        "mel_l1": Measure(unit="", better="lower", digits=3),
+    }
+    defaults: ClassVar[tuple[str, ...]] = tuple(measures)
+    lives: ClassVar[bool] = False
+
+    def check(self, plan: Plan) -> None:
+        """The pipeline is utterance, voice, hifigan."""
+        names = tuple(step.stage.name for step in plan.steps)
+        if names != END:
+            raise PlanError(f"a vocoder's pipeline is {', '.join(END)}; this one is {', '.join(names)}")
+
+    def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Sounds]:
+        """Sounds of spoken utterances, those with marked phones."""
+        from myoflow.sounds import Sounds
+
+        if by == "repetition":
+            raise PlanError("a vocoder learns whole utterances; split by subject, session or subset")
+        target = step.before.target
+        assert target is not None, "the stage voice has asked for it"
+        every = Sounds.of(prepared, target.rate_hz, self.frames)
+        return [every.select(np.isin(every.units(by), list(names))) for names in fold]
+
+    def predict(self, model: Fitted, examples: Sounds) -> Revoiced:
+        """Every test utterance given back, and by Griffin-Lim."""
+        import torch
+
+        from myoflow.sounds import revoiced
+
+        network = model.network()
+        assert network is not None, "check says that there is a network"
+
+        def speak(bands: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            with torch.no_grad():
+                made: npt.NDArray[Any] = network(torch.from_numpy(np.array(bands, np.float32)))[:, 0].numpy()
+            return made
+
+        return revoiced(speak, examples)
+
+    def load(self, path: Path) -> Revoiced:
+        """Read what `Revoiced.save` wrote."""
+        from myoflow.sounds import Revoiced
+
+        return Revoiced.load(path)
+
+    def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
+        """Distances with intervals over utterances."""
+        from myoflow.scores import summarise
+
+        return summarise(models, evaluate, main)
+
+    def sections(self, view: View) -> list[Section]:
+        """Sounds to hear, and their spectra; WAV files of them in the run's folder."""
+        from myoflow.report.sounds import sections
+
+        return sections(view)
+
     def loss(self, output: Any, target: Any) -> torch.Tensor:
-        """Of sound `(segment, time)` against the true one."""
+        """Of sound `(segment, time)`, or `(segment, 1, time)` as the stage gives it, against the true one."""
+        output = output.flatten(1)
         bands, resolutions = _distances(str(output.device))
         total = self.mel * (bands(output) - bands(target)).abs().mean()
         if self.resolutions:
@@ -52,7 +129,7 @@ class Vocoder(Task):
         """Least squares: true sound should score 1, made sound 0."""
         from myoflow.nn.discriminators import discriminator_loss
 
-        return discriminator_loss(rival(target)[0], rival(output)[0])
+        return discriminator_loss(rival(target)[0], rival(output.flatten(1))[0])
 
     def against(self, rival: torch.nn.Module, output: Any, target: Any) -> torch.Tensor:
         """Made sound should score 1, and be seen as true sound is."""
@@ -60,7 +137,7 @@ class Vocoder(Task):
 
         from myoflow.nn.discriminators import adversarial_loss, feature_loss
 
-        scores, seen = rival(output)
+        scores, seen = rival(output.flatten(1))
         with torch.no_grad():
             _, wanted = rival(target)
         return adversarial_loss(scores) + self.features * feature_loss(wanted, seen)

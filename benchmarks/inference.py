@@ -21,6 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("MYOFLOW_CACHE", "/tmp/myoflow-bench")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch, and so for the eager peer, too (docs/design.md)
 
 import attrs
 import numpy as np

@@ -29,6 +29,7 @@ class Registry(Generic[T]):
         self.kind = kind
         self.package = package
         self._found: dict[str, type[T]] = {}
+        self._broken: dict[str, str] = {}
         self._loaded = self._loading = False
         self._lock = threading.RLock()
 
@@ -57,7 +58,11 @@ class Registry(Generic[T]):
                 importlib.import_module(f"{self.package}.{module.name}")
             for point in entry_points(group=self.package):
                 if point.name not in self._found:
-                    self.add(point.name)(point.load())
+                    try:
+                        self.add(point.name)(point.load())
+                    except Exception as error:  # somebody else's package, which must not stop everything else
+                        whose = f" of {point.dist.name}" if point.dist is not None else ""
+                        self._broken[point.name] = f"{point.value}{whose} cannot be imported: {error}"
             self._loaded = True
 
     def __contains__(self, name: object) -> bool:
@@ -81,6 +86,8 @@ class Registry(Generic[T]):
         if name in self._found:
             return self._found[name]
         self._load()
+        if name in self._broken:
+            raise InputError(f"{self.kind} '{name}' is a plugin, and {self._broken[name]}; mend or uninstall it")
         if name not in self._found:
             raise InputError(f"there is no {self.kind} '{name}'{did_you_mean(name, self._found)}")
         return self._found[name]

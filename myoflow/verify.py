@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from myoflow.run import Run
 
 
-def verify(run: Run, backend: str, model: str | None = None, progress: Progress | None = None) -> Parity:
-    """The test windows of every fold through the model of the first seed, on `backend` and on torch in float32.
+def verify(
+    run: Run, backend: str, model: str | None = None, progress: Progress | None = None, seed: int | None = None
+) -> Parity:
+    """The test windows of every fold through a model on `backend` and on torch in float32; default the first seed's.
 
     Raises:
-        InputError: no such backend or model here, or the run's data is gone or has changed.
+        InputError: no such backend, model or seed here, or the run's data is gone or has changed.
     """
     told = progress or Progress()
     name = model or main_name(run.recipe)
-    run.load(name)  # says what is missing
+    run.load(name, seed=seed)  # says what is missing
     experiment = Experiment(run.recipe, run.folder, told)
     experiment.open()
     spec = experiment.plans[name].input
@@ -38,7 +40,7 @@ def verify(run: Run, backend: str, model: str | None = None, progress: Progress 
     with told.phase(f"Verifying {name} on {backend}", run.recipe.data.split.parts) as advance:
         for number in range(1, run.recipe.data.split.parts + 1):
             examples = experiment.held_out(name, number)
-            parameters, _ = run.load(name, number)
+            parameters, _ = run.load(name, number, seed)
             for side, made in enumerate((plain, plan)):
                 answers[side].append(task.predict(Fitted(made, parameters), examples))
                 outputs[side].append(Fitted(without_memory(made), parameters).outputs(examples))

@@ -49,3 +49,15 @@ def test_third_parties_register_by_entry_point(monkeypatch: pytest.MonkeyPatch) 
     own: Registry[Stage] = Registry("stage", "myoflow.stages")
     assert "theirs" in own
     assert own["theirs"].__qualname__ == "Plugin"
+
+
+def test_a_plugin_that_cannot_be_imported_stops_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [
+        EntryPoint("broken", "no_such_module:Stage", "myoflow.stages"),
+        EntryPoint("theirs", f"{__name__}:Plugin", "myoflow.stages"),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "myoflow.stages" else [])
+    own: Registry[Stage] = Registry("stage", "myoflow.stages")
+    assert set(own) == {"theirs"} and "broken" not in own
+    with pytest.raises(InputError, match=r"stage 'broken' is a plugin, and no_such_module:Stage cannot be imported"):
+        own["broken"]

@@ -18,6 +18,7 @@ def verify(
     run: RunArg,
     backend: Annotated[str, typer.Option(help="The backend to prove; see `myoflow list backends`.")],
     model: Model = None,
+    seed: Annotated[Optional[int], typer.Option(help="Of which training; default the recipe's first.")] = None,  # noqa: UP045
 ) -> None:
     """Compare a run's model on a backend with torch in float32, on its test windows."""
     from myoflow import tables
@@ -27,7 +28,7 @@ def verify(
     from myoflow.verify import verify as prove
 
     opened = load_run(run)
-    found = prove(opened, backend, model, Bars())
+    found = prove(opened, backend, model, Bars(), seed)
     tables.parity(found, opened.recipe.train.task.measured(opened.metrics))
     if found.problems:
         raise MyoflowError(f"{backend} is not within its tolerances: " + "; ".join(found.problems))

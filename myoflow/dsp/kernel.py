@@ -82,7 +82,12 @@ class Chain:
             raise ValueError("a chain needs at least one link")
         self._links = tuple(links)
         self._axes = tuple(axes)
-        self.choices: tuple[str, ...] = ()
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What the programs among the links chose, each once."""
+        told = [choice for link in self._links for choice in getattr(link, "choices", ())]
+        return tuple(dict.fromkeys(told))
 
     @property
     def details(self) -> list[Mapping[str, Any]]:

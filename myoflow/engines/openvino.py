@@ -72,6 +72,6 @@ class OpenvinoEngine(Engine):
 
 def _bf16(backend: Backend) -> bool:
     """Whether what is not in int8 is computed in bf16: attention and norms beside int8 products, too."""
-    from myoflow.lower.hardware import has_bf16
+    from myoflow.lower import hardware
 
-    return backend.precision != "float32" and has_bf16() is not False
+    return backend.precision != "float32" and hardware.has_bf16() is not False

@@ -181,3 +181,67 @@ def test_a_prediction_leaves_the_threads_of_a_training_alone(parameters: Paramet
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_cpu_without_bf16_computes_in_float32_and_says_so(
+    parameters: Parameters, windows: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from myoflow.lower import hardware
+
+    monkeypatch.setattr(hardware, "has_bf16", lambda: False)
+    made = compile_steps(plan("openvino-bf16"), parameters, 2)
+    assert any("in float32, for this CPU has no bf16" in choice for choice in made.choices)
+    np.testing.assert_allclose(made.feed(windows), answer(plan(), parameters, windows), atol=1e-4)
+
+
+def test_int8_keeps_attention_and_norms_in_bf16_where_the_cpu_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from myoflow.lower import hardware
+
+    engine, card = engine_of("openvino-int8"), load_backend("openvino-int8")
+    for native, told in ((True, "the rest in bf16"), (None, "the rest in bf16"), (False, "the rest in float32")):
+        monkeypatch.setattr(hardware, "has_bf16", lambda native=native: native)
+        assert told in engine.choices(card)[0]
+
+
+def test_a_gpu_records_graphs_for_a_few_windows_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which form of the compiled module a batch goes to; the forms themselves need a GPU."""
+    import torch
+
+    from myoflow.engines.torch import compiled
+    from myoflow.lower.batches import FEW
+
+    def compile_(module: torch.nn.Module, **options: object):
+        return lambda batch: (len(batch), options.get("mode"))
+
+    monkeypatch.setattr(torch, "compile", compile_)
+    call = compiled(torch.nn.Identity(), torch.device("cuda"))
+    assert [call(torch.zeros(n, 1)) for n in (1, FEW, FEW + 1)] == [
+        (1, "reduce-overhead"), (FEW, "reduce-overhead"), (FEW + 1, None),
+    ]  # fmt: skip
+
+
+def test_the_shipped_gpu_backend_is_bf16_and_compiled() -> None:
+    card = load_backend("cuda")
+    assert (card.device, card.precision, card.compile) == ("cuda", "bf16", True)
+    assert any("CUDA graphs for up to 4 windows" in choice for choice in engine_of("cuda").choices(card))
+    assert not load_backend("cuda-float32").compile
+
+
+def test_another_seed_or_weight_is_another_program(parameters: Parameters) -> None:
+    """The name under which a program is kept hangs on everything that decides what it gives."""
+    from myoflow.lower.programs import key
+
+    (segment,) = plan("onnx").segments(FIRST)
+    card, seen = load_backend("onnx"), set()
+    louder = {name: 2 * values for name, values in parameters.weights.items()}
+    shorter = attrs.evolve(segment, stages=segment.stages[:2], specs=segment.specs[:2])
+    for what, where, known, examples in (
+        (segment, card, parameters, None),
+        (segment, attrs.evolve(card, float_layers=("*fc1",)), parameters, None),
+        (segment, card, attrs.evolve(parameters, weights=louder), None),
+        (segment, card, parameters, parameters.calibration),
+        (shorter, card, parameters, None),
+    ):
+        seen.add(key(what, where, known, examples, ("onnx",)))
+    assert len(seen) == 5
+    assert key(segment, card, parameters, None, ("onnx",)) in seen

@@ -56,7 +56,10 @@ class Program(Protocol):
     `title`, `caption`).
     """
 
-    choices: tuple[str, ...]
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """In words."""
+        ...
 
     def feed(self, chunk: Array) -> Array:
         """Outputs completed by this chunk."""

@@ -43,6 +43,11 @@ def recipe_schema() -> Json:
             "description": "Other chains behind the same windows, by name.",
             "additionalProperties": {"anyOf": [{"$ref": "#/$defs/stages"}, {"type": "null"}]},
         },
+        "heads": {
+            "type": "object",
+            "description": "Chains of learned stages behind the pipeline's last one, by name, trained together.",
+            "additionalProperties": {"anyOf": [{"$ref": "#/$defs/stages"}, {"type": "null"}]},
+        },
         "train": {"anyOf": [{"$ref": "#/$defs/train"}, {"type": "null"}]},
         "evaluate": {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": _metrics()}},
         "backend": {"anyOf": [_backend(), {"type": "null"}], "description": "Where all stages run that can."},

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from myoflow.dsp.kernel import joined
-from myoflow.spec import FEATURES, FRAMES, SCORES, SIGNAL, UTTERANCES, WINDOWS, Spec
+from myoflow.spec import FEATURES, FRAMES, SCORES, SIGNAL, UTTERANCES, WINDOWS, Spec, Target
 from myoflow.stage import STAGES, Stage
 from myoflow.typed import Duration
 
@@ -48,8 +48,10 @@ EXAMPLES: dict[str, list[dict[str, object]]] = {
     ]
     + [{"policy": "error"}],
     "rectify": [{}],
+    "reinhard": [{"limit": 1.0, "midpoint": 0.5}],
     "rereference": [{}, {"method": "bipolar"}, {"method": "bipolar", "ring": True}],
     "resample": [{"rate": rate} for rate in (1000.0, 500.0, 689.0625, 2048.0)],
+    "ridge": [{}],
     "robust": [{"over": over} for over in ("window", "train", "recording")],
     "select": [{"channels": (3, "ch1")}],
     "squash": [{"limit": 1.0}, {"limit": 0.5, "scale": 0.1}],
@@ -69,7 +71,8 @@ def specs(channels: int) -> list[Spec]:
     """One Spec of each kind that stages take."""
     signal = Spec.signal(channels, RATE, labels=LABELS)
     windows = signal.evolve(dims=WINDOWS, sizes=(None, channels, WINDOW), step_s=0.01, window_s=WINDOW / RATE)
-    features = windows.evolve(dims=FEATURES, sizes=(None, 4 * channels))
+    target = Target("angles", ("thumb", "wrist"), 3 * RATE / WINDOW)  # three steps a window
+    features = windows.evolve(dims=FEATURES, sizes=(None, 4 * channels), target=target)
     scores = features.evolve(dims=SCORES, sizes=(None, len(LABELS)))
     bands = Spec(FRAMES, (None, None, 80), 22_050 / 256, ())
     return [signal, windows, features, scores, bands, signal.evolve(dims=UTTERANCES, sizes=(None, channels, None))]
@@ -111,6 +114,8 @@ def state_of(stage: Stage, spec: Spec) -> object:
         return None
     x = sample(spec, length_of(spec), seed=1)
     y = None if spec.dims == SIGNAL else np.arange(len(x)) % len(LABELS)
+    if stage.name == "ridge":
+        y = np.random.default_rng(2).standard_normal((len(x), 3, 2))
     return stage.fit(spec, [(x, y)])
 
 

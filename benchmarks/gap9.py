@@ -1,10 +1,11 @@
 """The gap9 backend proved on a run: bits, accuracy, what each choice of quantisation is worth, and the model's price.
 
-    python benchmarks/gap9.py RUN [--windows 200] [--rv32 1] [--choices 64] [--double]
+    python benchmarks/gap9.py RUN [--windows 200] [--rv32 1] [--choices 64] [--double] [--gvsoc]
 
 Bits: every layer's output of host C (and of emulated RV32) against the NumPy reference, on test windows and on
 adversarial ones (all -128, all 127, zeros, spikes, random). `--double` stands two windows on top of each other as twice
-the channels, with the trained weights repeated: a larger network, not a trained one.
+the channels, with the trained weights repeated: a larger network, not a trained one. `--gvsoc` runs one test window on
+PULP-open in GVSoC (minutes) and prints its cycles beside the model's.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--rv32", type=int, default=1)
     parser.add_argument("--choices", type=int, default=64)
     parser.add_argument("--double", action="store_true")
+    parser.add_argument("--gvsoc", action="store_true")
     given = parser.parse_args()
     network, parameters, examples, windows, labels = load(given.run)
     if given.double:
@@ -53,6 +55,8 @@ def main() -> None:
     for lane, count in (("host", given.windows), ("rv32", given.rv32)):
         if count and lanes.missing(lane) is None:
             bits(lane, made, planned, windows[:count])
+    if given.gvsoc:
+        simulated(made, planned, windows[0])
     if given.choices:
         compared(graph, seen, windows, labels, given.choices, accuracy=not given.double)
 
@@ -136,6 +140,26 @@ def bits(lane: str, network: q.Network, planned: plan.MemoryPlan, windows: Any) 
     spent = time.process_time() - start
     print(f"{lane}: {compared_} layer outputs of {len(windows)} test and some adversarial windows, {different} differ"
           f"{words} ({spent:.0f} CPU s with the reference)")  # fmt: skip
+
+
+def simulated(network: q.Network, planned: plan.MemoryPlan, window: Any) -> None:
+    """One window on PULP-open: its output against the host's, and cycles by kind of layer against the model's."""
+    sources = emit.emit(network, planned, "benchmark")
+    integers = reference.quantise(window.reshape(1, *network.input.shape), network.input)[0]
+    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two:
+        wanted = lanes.build("host", network, sources, planned.chip, Path(one)).run(integers)
+        runner: Any = lanes.build("gvsoc", network, sources, planned.chip, Path(two))
+        same = np.array_equal(runner.run(integers), wanted)
+    total, model = int(runner.cycles[0]), planned.cycles
+    print(f"gvsoc, PULP-open (GAP9-like): output {'as' if same else 'NOT as'} the host's on every bit, "
+          f"{total / 1e6:.1f} M cycles, {total / model:.2f} times the model's")  # fmt: skip
+    first = next((i for i, layer in enumerate(network.layers) if "blocks.1." in layer.name), len(network.layers))
+    for place in range(1, first):
+        layer, cost = network.layers[place], planned.tiles[place].cycles.total
+        spent = int(runner.cycles[place])
+        print(
+            f"  {layer.name or layer.kind:40s} {spent / 1e3:9.0f} thousand, model {cost / 1e3:7.0f}, {spent / cost:.2f}"
+        )
 
 
 def compared(graph: ir.Graph, seen: Any, windows: Any, labels: Any, count: int, accuracy: bool) -> None:

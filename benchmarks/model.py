@@ -26,8 +26,8 @@ JOBS = ("forward", "step")
 WHO = ("plain", "ours", "ours, bf16")
 
 
-def plain():
-    """TinyMyo as its formulas read: rotary positions in real numbers, softmax written out, torch's own dropout."""
+def rotary():
+    """The class of rotary positions in real numbers."""
     import torch
     from torch import nn
 
@@ -42,6 +42,16 @@ def plain():
         def forward(self, x):
             a, b = x[..., 0::2], x[..., 1::2]
             return torch.stack((a * self.cos - b * self.sin, a * self.sin + b * self.cos), -1).flatten(-2)
+
+    return Rotary
+
+
+def plain():
+    """TinyMyo as its formulas read: rotary positions in real numbers, softmax written out, torch's own dropout."""
+    import torch
+    from torch import nn
+
+    Rotary = rotary()
 
     class Attention(nn.Module):
         def __init__(self, rotary) -> None:
@@ -77,10 +87,10 @@ def plain():
         def __init__(self) -> None:
             super().__init__()
             self.patches = nn.Conv2d(1, WIDTH, (1, PATCH), stride=(1, PATCH))
-            rotary = Rotary(WIDTH // HEADS, SAMPLES // PATCH, CHANNELS)
+            turn = Rotary(WIDTH // HEADS, SAMPLES // PATCH, CHANNELS)
             self.mask_token = nn.Parameter(torch.zeros(1, 1, WIDTH))
             self.channel_embed = nn.Parameter(torch.zeros(1, CHANNELS, 1, WIDTH))
-            self.blocks = nn.Sequential(*(Block(rotary) for _ in range(LAYERS)))
+            self.blocks = nn.Sequential(*(Block(turn) for _ in range(LAYERS)))
             self.norm, self.decoder = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, PATCH)
 
         def forward(self, x, mask):

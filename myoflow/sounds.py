@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import attrs
 import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
@@ -16,6 +15,7 @@ from myoflow.answers import Answers, Floats, Ints, Strings
 from myoflow.dsp.mel import HOP, log_mel, resampled
 from myoflow.errors import InputError
 from myoflow.files import beside
+from myoflow.store.whole import Whole
 
 if TYPE_CHECKING:
     from myoflow.prepare import Signal
@@ -27,12 +27,14 @@ KEPT = 6  # utterances whose sound is kept for the report
 
 
 @frozen(eq=False)
-class Sounds:
+class Sounds(Whole):
     """Row i is `sounds[i]` `(time,)` at 22 050 Hz with its `bands[i]` `(frame, band)`.
 
     A batch is `size` segments of `frames` frames, one of each utterance: at random places while training, else from
     its middle. `x` are bands `(segment, frame, band)`, `y` is sound `(segment, time)`.
     """
+
+    per_row: ClassVar[tuple[str, ...]] = ("sounds", "bands", "ids", "subjects", "sessions", "subsets")
 
     sounds: tuple[Array, ...]
     bands: tuple[Array, ...]
@@ -54,34 +56,6 @@ class Sounds:
                 rows.append((sound, log_mel(sound), signal.id, signal.subject, signal.session, signal.subset))
         sounds, bands, ids, subjects, sessions, subsets = zip(*rows, strict=True) if rows else ((),) * 6
         return cls(sounds, bands, ids, subjects, sessions, subsets, frames)
-
-    def __len__(self) -> int:
-        return len(self.sounds)
-
-    @property
-    def recording(self) -> npt.NDArray[np.integer[Any]]:
-        """Each utterance is a recording of its own."""
-        return np.arange(len(self))
-
-    def select(self, keep: Array) -> Sounds:
-        """The rows where `keep` is True, or those it lists."""
-        rows = np.arange(len(self))[keep]
-        names = ("sounds", "bands", "ids", "subjects", "sessions", "subsets")
-        changes: Any = {name: tuple(getattr(self, name)[row] for row in rows) for name in names}
-        return attrs.evolve(self, **changes)
-
-    def units(self, by: str) -> npt.NDArray[np.str_]:
-        """Each utterance's subject, session or subset; its repetition is always 1."""
-        if by == "repetition":
-            return np.full(len(self), "1")
-        names = {"subject": self.subjects, "session": self.sessions, "subset": self.subsets}[by]
-        return np.asarray(names, np.str_)
-
-    def places(self) -> dict[str, Array]:
-        """Where each utterance comes from, as `answers.Answers` knows it."""
-        ones = np.ones(len(self), np.int64)
-        known = {"subject": self.units("subject"), "session": self.units("session"), "repetition": ones}
-        return {**known, "recording": np.asarray(self.ids, np.str_), "start_s": np.zeros(len(self))}
 
     def take(self, rows: Array) -> dict[str, Array]:
         """The middle segment of the given rows."""

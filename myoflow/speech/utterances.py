@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-import attrs
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
+
+from myoflow.store.whole import Whole
 
 Array = npt.NDArray[Any]
 Batch = tuple[dict[str, Array], dict[str, Array]]
@@ -35,7 +36,7 @@ class Target:
 
 
 @frozen(eq=False)
-class Utterances:
+class Utterances(Whole):
     """Row i is `signals[i]` `(channel, time)` float32, perhaps memory-mapped, with `targets[i]`.
 
     A batch's `size` is seconds of signal, padded with zeros to its longest utterance. Utterances of like length go
@@ -44,6 +45,8 @@ class Utterances:
     recogniser of sound may, `tuned` the utterances that its weights are chosen on,
     `dataset` the name of their card.
     """
+
+    per_row: ClassVar[tuple[str, ...]] = ("signals", "ids", "subjects", "sessions", "subsets", "targets")
 
     signals: tuple[Array, ...]
     rate_hz: float
@@ -58,38 +61,6 @@ class Utterances:
     voices: tuple[tuple[str, Array], ...] = ()
     tuned: Utterances | None = None
     dataset: str = ""
-
-    def __len__(self) -> int:
-        return len(self.signals)
-
-    @property
-    def recording(self) -> npt.NDArray[np.integer[Any]]:
-        """Each utterance is a recording of its own."""
-        return np.arange(len(self))
-
-    def select(self, keep: Array) -> Utterances:
-        """The rows where `keep` is True, or those it lists."""
-        rows = np.arange(len(self))[keep]
-        names = ("signals", "ids", "subjects", "sessions", "subsets", "targets")
-        changes: Any = {name: tuple(getattr(self, name)[row] for row in rows) for name in names}
-        return attrs.evolve(self, **changes)
-
-    def units(self, by: str) -> npt.NDArray[np.str_]:
-        """Each utterance's subject, session or subset; its repetition is always 1."""
-        if by == "repetition":
-            return np.full(len(self), "1")
-        names = {"subject": self.subjects, "session": self.sessions, "subset": self.subsets}[by]
-        return np.asarray(names, np.str_)
-
-    def places(self) -> dict[str, Array]:
-        """Where each utterance comes from, as `answers.Answers` knows it."""
-        return {
-            "subject": self.units("subject"),
-            "session": self.units("session"),
-            "repetition": np.ones(len(self), np.int64),
-            "recording": np.asarray(self.ids, np.str_),
-            "start_s": np.zeros(len(self)),
-        }
 
     @property
     def seconds(self) -> Array:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from attrs import Factory, frozen
 
+from myoflow.errors import InputError
 from myoflow.measure import peak_memory, percentile, timed
 from myoflow.registry import Registry
 from myoflow.spec import Spec
@@ -122,6 +123,16 @@ class Engine:
             InputError: parameters that it needs are not there, or this machine cannot run the backend.
         """
         raise TypeError(f"{type(self).__name__} does not define compile")
+
+    def flow(self, segment: Segment, backend: Backend, parameters: Parameters) -> Program:
+        """A fresh Program that takes an utterance `(channel, time)` as it comes, and gives its frames.
+
+        Raises:
+            InputError: this engine cannot, or as `compile`.
+        """
+        raise InputError(
+            f"backend '{backend.name}' takes whole utterances; a live one runs on torch: leave --backend out"
+        )
 
     def report(
         self,

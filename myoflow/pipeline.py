@@ -10,14 +10,14 @@ from attrs import frozen
 
 from myoflow.engine import ENGINES, Engine, Parameters, Segment
 from myoflow.errors import InputError, PlanError
-from myoflow.spec import Spec
+from myoflow.spec import UTTERANCES, Spec
 from myoflow.stage import Cost, Stage, cutting
 from myoflow.typed import Mismatch
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from myoflow.dsp.kernel import Array, Chain
+    from myoflow.dsp.kernel import Array, Chain, Kernel
 
 
 @frozen
@@ -180,7 +180,8 @@ class Stream:
         """`chain` is the plan compiled; it is compiled here unless given."""
         self.plan = plan
         self.output = plan.output
-        self._chain = chain or compile_steps(plan, parameters)
+        compiled = compile_flow if flowing(plan) else compile_steps
+        self._chain = chain or compiled(plan, parameters)
 
     def feed(self, chunk: Array) -> Array:
         """Outputs that this chunk completes, possibly none."""
@@ -217,6 +218,29 @@ def compile_steps(plan: Plan, parameters: Parameters, start: int = 0, stop: int 
         links.append(engine.compile(segment, backend, parameters, examples))
         axes.append(segment.output.open_axis)
     return Chain(links, axes)
+
+
+def flowing(plan: Plan) -> bool:
+    """Whether the pipeline cuts by utterance, which a live stream runs through frame by frame."""
+    cut = cutting([step.stage for step in plan.steps])
+    return cut is not None and plan.steps[cut].after.dims == UTTERANCES
+
+
+def compile_flow(plan: Plan, parameters: Parameters) -> Chain:
+    """A pipeline that cuts by utterance as one chain from signal to frames `(utterance 1, frame, feature)`.
+
+    Its network goes along with the signal instead of waiting for its end. Raises InputError: a backend cannot.
+    """
+    from myoflow.backend import load_backend
+    from myoflow.dsp.kernel import Chain
+
+    cut = cutting([step.stage for step in plan.steps])
+    assert cut is not None, "the caller has looked: it is flowing"
+    links: list[Kernel] = [compile_steps(plan, parameters, 0, cut)] if cut else []
+    for segment in plan.segments(cut + 1):
+        backend = load_backend(segment.backend)
+        links.append(ENGINES[backend.engine]().flow(segment, backend, parameters))
+    return Chain(links, [1] * len(links))
 
 
 def calibration_of(plan: Plan, parameters: Parameters, index: int) -> Array:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from myoflow.fit import Fitted
+    from myoflow.listener import Listener
     from myoflow.pipeline import Plan, Step
     from myoflow.prepare import Signal
     from myoflow.report.summary import Section
@@ -198,6 +199,14 @@ class Task:
     def answers(self, found: Array, examples: Any, plan: Plan) -> Any:
         """`myoflow.answers.Answers` from a pipeline's outputs for `examples`."""
         raise TypeError(f"{type(self).__name__} does not define answers")
+
+    def listener(self, plan: Plan, folder: Path) -> Listener | None:
+        """This task's decoder for a live stream of a pipeline's outputs, which says what `answers` would.
+
+        `folder` holds the model's weights, and what `Answers.keep` left beside them. None where an output is an answer
+        by itself. Raises InputError: what decoding needs is not there.
+        """
+        return None
 
     def load(self, path: Path) -> Any:
         """`Answers` that were saved. Raises InputError."""

@@ -19,6 +19,7 @@ FLOORS = [
         "stage",
         "task",
         "engine",
+        "listener",
         "heads",
         "tensors",
         "dsp",

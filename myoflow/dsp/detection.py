@@ -19,6 +19,7 @@ from myoflow.errors import MyoflowError
 THRESHOLD = 0.35
 DEAD_S = 0.05
 TOLERANCE_S = (-0.05, 0.25)
+SILENT = -30.0  # the logit of a frame that nobody has seen
 EDIT = 1e6  # what a miss, a false alarm or a wrong label costs, in seconds: always more than any time that it saves
 
 
@@ -33,38 +34,109 @@ class Moments:
         return len(self.time_s)
 
 
-def crossings(probability: Array, time_s: Array, threshold: float = THRESHOLD) -> Moments:
-    """Where each row of `probability` `(label, time)` rises to `threshold`; a row that starts there counts, too.
+class Crossings:
+    """Where each label's probability rises to `threshold`, in pieces of any size; one that starts there counts, too."""
 
-    Raises:
-        MyoflowError: times and probabilities differ in number, or a probability is no number.
-    """
-    above = np.asarray(probability) >= threshold
-    if above.shape[1] != len(time_s):
-        raise MyoflowError(f"cannot detect: {above.shape[1]} probabilities for {len(time_s)} times")
-    if np.isnan(probability).any():
-        raise MyoflowError(f"cannot detect: {int(np.isnan(probability).sum())} probabilities are no numbers")
-    rising = above.copy()
-    rising[:, 1:] &= ~above[:, :-1]
-    at, label = np.nonzero(rising.T)  # in order of time, then of label
-    return Moments(np.asarray(time_s, np.float64)[at], label)
+    def __init__(self, threshold: float = THRESHOLD) -> None:
+        self._threshold = threshold
+        self._above: Array | None = None  # at the end of the piece before
+
+    def feed(self, probability: Array, time_s: Array) -> Moments:
+        """The moments in `probability` `(label, time)`, in order of time, then of label.
+
+        Raises:
+            MyoflowError: times and probabilities differ in number, or a probability is no number.
+        """
+        above = np.asarray(probability) >= self._threshold
+        if above.shape[1] != len(time_s):
+            raise MyoflowError(f"cannot detect: {above.shape[1]} probabilities for {len(time_s)} times")
+        if np.isnan(probability).any():
+            raise MyoflowError(f"cannot detect: {int(np.isnan(probability).sum())} probabilities are no numbers")
+        before = np.zeros(len(above), bool) if self._above is None else self._above
+        rising = above & ~np.concatenate([before[:, None], above[:, :-1]], axis=1)[:, : above.shape[1]]
+        if above.shape[1]:
+            self._above = above[:, -1]
+        at, label = np.nonzero(rising.T)
+        return Moments(np.asarray(time_s, np.float64)[at], label)
 
 
-def debounce(moments: Moments, releases: Collection[int] = (), dead_s: float = DEAD_S) -> Moments:
-    """Without moments that come within `dead_s` of the last one kept.
+class Debounce:
+    """Leaves out moments that come within `dead_s` of the last one kept, in pieces of any size.
 
     A label of `releases` (a finger let go) bounces only on itself and never silences another: a release may
     follow its press at once.
     """
-    kept: list[int] = []
-    for i in range(len(moments)):
-        if kept and moments.time_s[i] - moments.time_s[kept[-1]] < dead_s:
-            this, last = int(moments.label[i]), int(moments.label[kept[-1]])
-            free = this in releases or last in releases
-            if not free or this == last:
-                continue
-        kept.append(i)
-    return Moments(moments.time_s[kept], moments.label[kept])
+
+    def __init__(self, releases: Collection[int] = (), dead_s: float = DEAD_S) -> None:
+        self._releases, self._dead_s = releases, dead_s
+        self._last: tuple[float, int] | None = None
+
+    def feed(self, moments: Moments) -> Moments:
+        """Those of `moments` that are no bounces."""
+        kept = []
+        for i, (time_s, label) in enumerate(zip(moments.time_s.tolist(), moments.label.tolist(), strict=True)):
+            if self._last is not None and time_s - self._last[0] < self._dead_s:
+                free = label in self._releases or self._last[1] in self._releases
+                if not free or label == self._last[1]:
+                    continue
+            kept.append(i)
+            self._last = (time_s, label)
+        return Moments(moments.time_s[kept], moments.label[kept])
+
+
+class Overlap:
+    """Frames of overlapping windows as one row of frames, each from the first window that has it.
+
+    Window after window, in order; `hop` samples are from frame to frame, and windows start whole hops apart. Frames
+    that no window has are as sure as can be that nothing happens.
+    """
+
+    def __init__(self, hop: int) -> None:
+        self._hop = hop
+        self._next: int | None = None  # the sample at which the frame begins that is due
+
+    def feed(self, logits: Array, start: int) -> tuple[Array, int]:
+        """New frames `(frame, label)` of a window's `(frame, label)`, and where the first of them begins, in samples.
+
+        Frames begin one hop apart from the window's start on.
+        """
+        due = start if self._next is None else self._next
+        lost = max(0, start - due) // self._hop
+        known = max(0, due - start) // self._hop
+        self._next = max(due, start + len(logits) * self._hop)
+        gap = np.full((lost, logits.shape[1]), SILENT, logits.dtype)
+        return np.concatenate([gap, logits[known:]]), due
+
+
+class Detector:
+    """From windows of logits to moments, window after window; `heard` is the sample that a window's first frame hears
+    last."""
+
+    def __init__(
+        self, heard: int, hop: int, rate_hz: float, threshold: float, releases: Collection[int], dead_s: float
+    ) -> None:
+        self._heard, self._hop, self._rate = heard, hop, rate_hz
+        self._overlap = Overlap(hop)
+        self._crossings, self._debounce = Crossings(threshold), Debounce(releases, dead_s)
+        self.frames = 0  # so far
+
+    def window(self, logits: Array, start: int) -> Moments:
+        """Moments that a window's `(frame, label)`, which begins at sample `start`, adds to those before it."""
+        fresh, first = self._overlap.feed(logits, start)
+        self.frames += len(fresh)
+        time_s = (first + self._heard + self._hop * np.arange(len(fresh))) / self._rate
+        probability = 1 / (1 + np.exp(-fresh.T.astype(np.float64)))
+        return self._debounce.feed(self._crossings.feed(probability, time_s))
+
+
+def crossings(probability: Array, time_s: Array, threshold: float = THRESHOLD) -> Moments:
+    """`Crossings` of a whole recording. Raises MyoflowError as there."""
+    return Crossings(threshold).feed(probability, time_s)
+
+
+def debounce(moments: Moments, releases: Collection[int] = (), dead_s: float = DEAD_S) -> Moments:
+    """`Debounce` of a whole recording."""
+    return Debounce(releases, dead_s).feed(moments)
 
 
 @jit(given("f8", 1), given("i8", 1), given("f8", 1), given("i8", 1), f8, f8, made("f8", 1), made("u1", 2))

@@ -34,7 +34,8 @@ def stream(
     subject: str = "live",
     notice: Callable[[Notice], None] | None = None,
 ) -> Session:
-    """Decode a live signal: iterate over what this gives.
+    """Decode a live signal: iterate over what this gives. A run whose task has a decoder of its own (`events`, silent
+    speech) gives what that says: moments, words, sound (`Output.said`).
 
         for decision in mf.stream(run, "lsl:MyoArmband"):
             print(decision.time_s, decision.label, decision.latency.total_s)
@@ -56,11 +57,14 @@ def stream(
     """
     from myoflow.live.address import parse
     from myoflow.live.chunks import Chunks
-    from myoflow.live.open import decoder_of
+    from myoflow.live.open import decoder_of, listener_of, open_run_or_recipe
     from myoflow.live.recorder import Recorder
     from myoflow.live.session import Session
     from myoflow.live.source import SOURCES, Source
 
+    if isinstance(what, (str, Path)):
+        what = open_run_or_recipe(what)
+    listen = listener_of(what, model) if until is None else None
     pipeline, context = decoder_of(what, model=model, backend=backend, profile=profile, until=until, spec=spec)
     if isinstance(source, str):
         source = parse(source, SOURCES)
@@ -68,6 +72,5 @@ def stream(
         source = Chunks(source)
     recorder = None if record is None else Recorder(Path(record), subject=subject)
     told = notice or (lambda happened: logging.getLogger("myoflow.live").warning("%s", happened.text))
-    return Session(
-        pipeline, source, context, gaps=gaps, lag_s=lag_s, patience_s=patience_s, notice=told, recorder=recorder
-    )
+    settings: dict[str, Any] = {"gaps": gaps, "lag_s": lag_s, "patience_s": patience_s}
+    return Session(pipeline, source, context, notice=told, recorder=recorder, listen=listen, **settings)

@@ -68,7 +68,7 @@ def run_stream(
     done = False
     try:
         for sink in asked:
-            channels.append(sink.open(session.decoder.plan.input, session.decoder.output))
+            channels.append(sink.open(session.decoder.plan.input, session.told))
         watching = [channel for channel in channels if channel.pictures]
         if watching:
             session.on_signal = partial(_show, watching)

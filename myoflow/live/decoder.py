@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from myoflow.engine import Parameters
 from myoflow.errors import PlanError
-from myoflow.pipeline import Plan, compile_steps
+from myoflow.pipeline import Plan, compile_flow, compile_steps, flowing
 from myoflow.spec import SIGNAL
 
 if TYPE_CHECKING:
@@ -30,24 +30,30 @@ class Decoder:
         )  # behind the stage that makes windows
         self.between = plan.steps[self._cut - 1].after
         self.output = plan.output
-        self._segments = plan.segments(self._cut)
+        self.flows = flowing(plan)
+        self._segments = [] if self.flows else plan.segments(self._cut)
         self._tail: list[Chain] = [self._compile(i) for i in range(len(self._segments))]
-        self._head = compile_steps(plan, parameters, 0, self._cut)
+        self._head = self._compiled()
 
     @property
     def windows(self) -> bool:
-        """Whether outputs are windows; else they are pieces of signal."""
-        return self.between.dims != SIGNAL
+        """Whether outputs are windows; else they are pieces of signal, or frames where it `flows`."""
+        return self.between.dims != SIGNAL and not self.flows
+
+    def _compiled(self) -> Chain:
+        if self.flows:
+            return compile_flow(self.plan, self._parameters)
+        return compile_steps(self.plan, self._parameters, 0, self._cut)
 
     def begin(self) -> None:
         """Forget the past. Networks have none and are kept."""
-        self._head = compile_steps(self.plan, self._parameters, 0, self._cut)
+        self._head = self._compiled()
         for i, segment in enumerate(self._segments):
             if segment.backend == "host":
                 self._tail[i] = self._compile(i)
 
     def push(self, chunk: Array) -> Array:
-        """Windows, or samples, that `(channel, time)` completes."""
+        """What `(channel, time)` completes: windows, samples, or where it `flows` frames `(1, frame, feature)`."""
         return self._head.feed(chunk)
 
     def finish(self) -> Array:

@@ -5,13 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from myoflow.listener import Said
     from myoflow.live.output import Output
 
 
 def _kind(output: Output) -> str:
+    if output.said is not None:
+        return output.said.kind
     if output.label is not None:
         return "decision"
     return "signal" if output.is_signal else "trajectory" if output.trajectory else "features"
+
+
+def _said(said: Said) -> dict[str, Any]:
+    """Of sound only how much there is: that is for the sinks wav and lsl."""
+    if said.kind == "event":
+        return {"at": round(said.start_s, 9), "label": said.text}
+    if said.values is not None:
+        return {"start": round(said.start_s, 9), "samples": said.values.shape[1], "rate": said.rate_hz}
+    stable = {"stable": said.stable} if said.kind == "partial" else {}
+    return {"start": round(said.start_s, 9), "text": said.text, **stable}
 
 
 def line_of(output: Output) -> dict[str, Any]:
@@ -22,7 +35,9 @@ def line_of(output: Output) -> dict[str, Any]:
         "time": round(output.time_s, 9),
         "end": round(output.end_s, 9),
     }
-    if output.label is not None:
+    if output.said is not None:
+        line |= _said(output.said)
+    elif output.label is not None:
         line["label"] = output.label
         line["scores"] = output.scores
     elif output.trajectory:

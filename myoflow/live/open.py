@@ -11,8 +11,13 @@ from myoflow.models import main_name, pipelines
 from myoflow.pipeline import Pipeline
 from myoflow.recipe import Recipe
 from myoflow.run import Run, load_run
+from myoflow.task import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from myoflow.listener import Listener
+    from myoflow.pipeline import Plan
     from myoflow.spec import Spec
 
 
@@ -48,6 +53,21 @@ def decoder_of(
     pipeline, spec = _until(pipeline, until), what.spec(model)
     _refuse(what.recipe, name, pipeline, spec)
     return pipeline, Context(spec, what.recipe)
+
+
+def listener_of(what: Run | Recipe | Pipeline, model: str | None) -> Callable[[Plan], Listener] | None:
+    """What makes the decoder of a run's task for a stretch of signal; None where it has none. Raises InputError."""
+    if not isinstance(what, Run):
+        return None
+    task, folder = what.recipe.train.task, what.weights_file(model).parent
+    if type(task).listener is Task.listener:
+        return None
+    return lambda plan: _there(task.listener(plan, folder))
+
+
+def _there(listener: Listener | None) -> Listener:
+    assert listener is not None, "a task that defines it gives one"
+    return listener
 
 
 def open_run_or_recipe(name: str | Path) -> Run | Recipe:

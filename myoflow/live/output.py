@@ -10,6 +10,7 @@ from myoflow.spec import SIGNAL, TRAJECTORIES, Spec
 
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
+    from myoflow.listener import Said
 
 
 @frozen
@@ -38,6 +39,9 @@ class Latency:
 class Output:
     """One item of what the pipeline gives: a window's scores, trajectories or features, or a piece `(channel, time)`.
 
+    Where the run's task has a decoder of its own it is what that says instead, `said`: a moment, words, a piece of
+    sound, whose samples are `values` (empty for the others).
+
     `time_s` is the time of the newest sample that it used, counted in samples from the stream's first one to the end of
     that sample. `end_s` is where it stands on the time axis that the same pipeline has offline, the end of the window
     or piece; earlier than `time_s` where a stage looks ahead. `filled` of its samples were made up for lost ones;
@@ -51,6 +55,12 @@ class Output:
     latency: Latency
     filled: int = 0
     dropped: int = 0
+    said: Said | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The words so far, or of a sentence that is over (`said.kind` is `text`); None for another output."""
+        return self.said.text if self.said is not None and self.said.kind in ("partial", "text") else None
 
     @property
     def _decides(self) -> bool:
@@ -59,15 +69,17 @@ class Output:
 
     @property
     def label(self) -> str | None:
-        """The label with the highest score; None for an output that is no decision."""
+        """The label with the highest score, or of a moment; None for an output that is no decision."""
+        if self.said is not None:
+            return self.said.text if self.said.kind == "event" else None
         if not self._decides:
             return None
         return self.spec.labels[int(self.values.argmax())]
 
     @property
     def scores(self) -> dict[str, float]:
-        """Score of each label; empty for an output that is no decision."""
-        if not self._decides:
+        """Score of each label; empty for an output that is no decision, or a moment."""
+        if self.said is not None or not self._decides:
             return {}
         return {name: float(value) for name, value in zip(self.spec.labels, self.values, strict=True)}
 

@@ -25,6 +25,7 @@ from myoflow.errors import InputError
 from myoflow.files import write_json
 from myoflow.live import frames
 from myoflow.recording import Events, Recording, Stream, in_blocks
+from myoflow.spec import SCORES
 from myoflow.store.layout import Origin
 from myoflow.store.write import Writer
 
@@ -67,7 +68,7 @@ class Recorder:
             "signal": asdict(signal),
             "dtype": self._dtype.name,
             "labels": list(labels or (spec.labels if spec is not None else ())),
-            "outputs": spec is not None and spec.dims[-1] == "label" and len(spec.labels) == spec.sizes[-1],
+            "outputs": spec is not None and spec.dims == SCORES and len(spec.labels) == spec.sizes[-1],
             "step_s": spec.step_s if spec is not None else None,
             "window_s": spec.window_s if spec is not None else None,
         }
@@ -96,8 +97,11 @@ class Recorder:
             self._synced = now
 
     def output(self, output: Output) -> None:
-        """One decision; other outputs can be made again from the signal."""
-        if self._keeps:
+        """One decision, moment or sentence; other outputs can be made again from the signal."""
+        if output.said is not None:
+            if output.said.kind in ("event", "text"):
+                self._line({"said": [output.said.start_s, output.said.end_s, output.said.text]})
+        elif self._keeps:
             scores = [float(value) for value in output.values]
             self._line({"end": output.end_s, "latency": output.latency.total_s, "scores": scores})
 
@@ -119,6 +123,9 @@ class Recorder:
     def _line(self, value: dict[str, Any]) -> None:
         self._outputs.write(json.dumps(value) + "\n")
         self._outputs.flush()
+
+
+MOST_SAID = 10_000  # moments or sentences kept in a recording's description
 
 
 def recover(path: Path) -> tuple[str, ...]:
@@ -227,7 +234,10 @@ def _recording(
     made = [line["made"] for line in lines if "made" in line and start <= line["made"][0] < stop]
     notes = [line["note"] for line in lines if "note" in line]
     repairs = [f"{b - a} lost samples at {(a - start) / rate:.3f} s were filled in" for a, b in made[:1000]]
+    said = [line["said"] for line in lines if "said" in line and start / rate <= line["said"][0] < stop / rate]
     attrs_ = {"RecordingType": "continuous", "live_start_s": start / rate, "live_notes": notes[:1000]}
+    if said:
+        attrs_["live_said"] = [[a - start / rate, b - start / rate, text] for a, b, text in said[:MOST_SAID]]
     return Recording(
         subject=told["subject"],
         session=told["session"],

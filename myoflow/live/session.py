@@ -17,15 +17,18 @@ from myoflow.live.output import Latency, Notice, Output
 from myoflow.live.source import Context, Source
 from myoflow.live.summary import Summary, Tally
 from myoflow.live.timeline import Piece, Policy, Timeline
+from myoflow.spec import SAID, Spec
 
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
+    from myoflow.listener import Listener, Said
     from myoflow.live.recorder import Recorder
-    from myoflow.pipeline import Pipeline
+    from myoflow.pipeline import Pipeline, Plan
     from myoflow.recording import Events
 
 SILENCE_S = 1.0  # a source that gives nothing for this long is told about
 TOGETHER = 64  # windows decoded at a time
+_NOTHING: Array = np.empty(0, np.float32)  # the values of words
 
 
 @frozen(eq=False)
@@ -51,6 +54,7 @@ class Session:
         patience_s: how long a lost source may stay away.
         notice: is told of gaps, drops and the like; they are counted in `summary` in any case.
         recorder: keeps raw signal and outputs, with events of these `labels`.
+        listen: the decoder of the run's task for one stretch of signal; what it says takes the place of the outputs.
 
     Raises:
         PlanError, InputError: the pipeline cannot stream or does not fit the source, or there is no such source.
@@ -68,6 +72,7 @@ class Session:
         notice: Callable[[Notice], None] | None = None,
         recorder: Recorder | None = None,
         labels: Sequence[str] = (),
+        listen: Callable[[Plan], Listener] | None = None,
     ) -> None:
         if context.spec is not None:
             self.decoder = Decoder(pipeline.plan(context.spec), pipeline.parameters)
@@ -88,17 +93,27 @@ class Session:
         self._told = notice
         self.recorder = recorder
         plan = self.decoder.plan
+        self._anew = listen
+        self._listener = listen(plan) if listen is not None else None
         self._tally = Tally(self.signal.rate_hz, plan.output.delay_s)
         self._timeline = Timeline(self.signal, gaps, self._notice)
         self._due: list[_Due] = []
         self._made: deque[tuple[int, int]] = deque()
         self._origin = self._count = self._pushed = 0
         self._skipped = 0
+        self._last_s = 0.0  # the newest sample that an output has used
         self._stop = False
         self._reason = "not ended"
         self._began = time.perf_counter()
         self._heard: float | None = None
         self._latest_stop: int | None = None
+
+    @property
+    def told(self) -> Spec:
+        """What outputs are: those of the pipeline, the sound that the task's decoder makes, or else what it says."""
+        if self._listener is None:
+            return self.decoder.output
+        return getattr(self._listener, "sound", None) or self.decoder.output.evolve(dims=SAID, sizes=(None,))
 
     @property
     def notices(self) -> list[Notice]:
@@ -193,6 +208,7 @@ class Session:
             self.recorder.piece(piece)
         if piece.restart:
             yield from self._decode()
+            yield from self._over(piece.arrived_s)
             self.decoder.begin()
             self._origin, self._count, self._pushed = piece.start, 0, 0
         if piece.made:
@@ -201,9 +217,12 @@ class Session:
         values = self.match(piece.values)
         if self.on_signal is not None:
             self.on_signal(values)
-        done = self.decoder.push(values)
+        with self._tally.computing():
+            done = self.decoder.push(values)
         end = piece.start + piece.values.shape[1]
-        if self.decoder.windows:
+        if self.decoder.flows:
+            yield from self._frames(done, end, piece.arrived_s, begun)
+        elif self.decoder.windows:
             for window in done:
                 self._due.append(_Due(window, self._count, end, piece.arrived_s, begun))
                 self._count += 1
@@ -218,7 +237,7 @@ class Session:
         self._pushed += values.shape[-1]
         end_s = self._origin / rate + self._pushed / spec.rate_hz
         filled = self._filled(end - round(values.shape[-1] / spec.rate_hz * rate), end)
-        return self._output(values, end / rate, end_s, filled, arrived_s, begun_s, time.perf_counter())
+        return self._output(values, end / rate, end_s, filled, self._late(arrived_s, begun_s))
 
     def _decode(self) -> Iterator[Output]:
         """Decode the windows that wait; too old ones are dropped while there are newer ones."""
@@ -237,12 +256,12 @@ class Session:
                 self._notice(Notice("dropped", at, text, len(late)))
         for start in range(0, len(due), TOGETHER):
             part = due[start : start + TOGETHER]
-            found = self.decoder.decode(np.stack([window.values for window in part]))
-            done = time.perf_counter()
+            with self._tally.computing():
+                found = self.decoder.decode(np.stack([window.values for window in part]))
             for window, values in zip(part, found, strict=True):
-                yield self._decision(window, values, done)
+                yield from self._decision(window, values)
 
-    def _decision(self, window: _Due, values: Array, done_s: float) -> Output:
+    def _decision(self, window: _Due, values: Array) -> Iterator[Output]:
         spec, rate = self.decoder.output, self.signal.rate_hz
         assert spec.step_s is not None and spec.window_s is not None, "windows have ends"
         end_s = self._origin / rate + window.number * spec.step_s + spec.window_s
@@ -250,13 +269,71 @@ class Session:
         time_s = min(end_s + max(0.0, ahead), window.end / rate)
         first = round((end_s - spec.window_s) * rate)
         filled = self._filled(first, round(end_s * rate))
-        return self._output(values, time_s, end_s, filled, window.arrived_s, window.begun_s, done_s)
+        yield from self._given(values, time_s, end_s, filled, window.arrived_s, window.begun_s)
+
+    def _frames(self, values: Array, end: int, arrived_s: float, begun_s: float) -> Iterator[Output]:
+        """Frames `(utterance 1, frame, feature)` that run on and on."""
+        if not values.shape[1]:
+            return
+        rate = self.signal.rate_hz
+        first_s = self._origin / rate + self._pushed / self.decoder.output.rate_hz
+        self._pushed += values.shape[1]
+        end_s = self._origin / rate + self._pushed / self.decoder.output.rate_hz
+        time_s = max(self._last_s, min(end_s + self.decoder.between.delay_s, end / rate))
+        filled = self._filled(round(first_s * rate), round(end_s * rate))
+        yield from self._given(values[0], time_s, end_s, filled, arrived_s, begun_s)
+
+    def _given(
+        self, values: Array, time_s: float, end_s: float, filled: int, arrived_s: float, begun_s: float
+    ) -> Iterator[Output]:
+        """An output of the pipeline, or what the task's decoder says to it."""
+        if self._listener is None:
+            yield self._output(values, time_s, end_s, filled, self._late(arrived_s, begun_s))
+            return
+        with self._tally.computing():
+            said = self._listener.feed(values, end_s)
+        yield from self._say(said, time_s, filled, self._late(arrived_s, begun_s))
+
+    def _say(self, said: Sequence[Said], time_s: float, filled: int, latency: Latency) -> Iterator[Output]:
+        """What the task's decoder has said as outputs."""
+        self._last_s = time_s
+        for one in said:
+            spec = self.told if one.values is not None else self.told.evolve(dims=SAID, sizes=(None,))
+            values = _NOTHING if one.values is None else one.values
+            yield self._output(values, time_s, one.end_s, filled, latency, spec, one)
+
+    def _over(self, arrived_s: float) -> Iterator[Output]:
+        """A stretch of signal has ended: what network and task's decoder still hold of it."""
+        begun = time.perf_counter()
+        if self.decoder.flows:
+            with self._tally.computing():
+                done = self.decoder.finish()
+            yield from self._frames(done, self._timeline.next, arrived_s, begun)
+        if self._listener is not None and self._anew is not None:
+            with self._tally.computing():
+                said = self._listener.flush()
+                self._listener = self._anew(self.decoder.plan)
+            yield from self._say(said, self._last_s, 0, self._late(arrived_s, begun))
+
+    def _late(self, arrived_s: float, begun_s: float) -> Latency:
+        """How late an output comes that is ready now."""
+        ahead = self._listener.delay_s if self._listener is not None else 0.0
+        waited = max(0.0, begun_s - arrived_s)
+        latency = Latency(self.decoder.output.delay_s + ahead, waited, time.perf_counter() - begun_s)
+        self._tally.late(latency)
+        return latency
 
     def _output(
-        self, values: Array, time_s: float, end_s: float, filled: int, arrived_s: float, begun_s: float, done_s: float
+        self,
+        values: Array,
+        time_s: float,
+        end_s: float,
+        filled: int,
+        latency: Latency,
+        spec: Spec | None = None,
+        said: Said | None = None,
     ) -> Output:
-        latency = Latency(self.decoder.output.delay_s, max(0.0, begun_s - arrived_s), done_s - begun_s)
-        output = Output(values, self.decoder.output, time_s, end_s, latency, filled, self._skipped)
+        output = Output(values, spec or self.decoder.output, time_s, end_s, latency, filled, self._skipped, said)
         self._skipped = 0
         self._tally.output(output)
         if self.recorder is not None:
@@ -277,6 +354,9 @@ class Session:
             text = f"the last {self._intake.lost} samples were thrown away here, because the decoder was behind"
             self._notice(Notice("gap", self._timeline.next / self.signal.rate_hz, text, self._intake.lost))
         begun = time.perf_counter()
+        if self.decoder.flows:
+            yield from self._over(begun)
+            return
         done = self.decoder.finish()
         end = self._timeline.next
         if self.decoder.windows:
@@ -286,6 +366,7 @@ class Session:
         elif done.shape[-1]:
             yield self._samples(done, end, begun, begun)
         yield from self._decode()
+        yield from self._over(begun)
 
     def _notice(self, notice: Notice) -> None:
         self._tally.notice(notice)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import frozen
 
 from myoflow.live.meter import Meter
-from myoflow.live.output import Notice, Output
+from myoflow.live.output import Latency, Notice, Output
 
+SENTENCES = 20  # remembered
 KEPT = 200  # notices remembered word for word; of all others only the count
 
 
@@ -17,7 +21,9 @@ KEPT = 200  # notices remembered word for word; of all others only the count
 class Summary:
     """`seconds` of signal taken, `wall_s` that it lasted; percentiles in s of what the machine added to the latency.
 
-    `events` counts notices by kind, `samples` how many samples (or windows) each kind was about.
+    `rtf`, the real-time factor, is the time that computing took over that of the signal: below 1 it keeps up.
+    `events` counts notices by kind, `samples` how many samples (or windows) each kind was about. `sentences` are the
+    last ones that a task's decoder has understood.
     """
 
     seconds: float
@@ -32,11 +38,13 @@ class Summary:
     max_s: float
     queue_p99_s: float
     compute_p99_s: float
+    rtf: float
     drift_ppm: float | None
     drift_error_ppm: float | None
     events: dict[str, int]
     samples: dict[str, int]
     decisions: dict[str, int]
+    sentences: tuple[str, ...]
     reason: str
 
     def plain(self) -> dict[str, Any]:
@@ -53,13 +61,15 @@ class Summary:
             f"{self.outputs:,} outputs, {self.dropped:,} windows dropped, {self.made:,} samples filled in",
             f"latency: {ms * self.algorithmic_s:.1f} ms by design, and added p50 {ms * self.p50_s:.2f}, "
             f"p99 {ms * self.p99_s:.2f}, max {ms * self.max_s:.2f} ms "
-            f"(p99 of waiting {ms * self.queue_p99_s:.2f}, of computing {ms * self.compute_p99_s:.2f})",
+            f"(p99 of waiting {ms * self.queue_p99_s:.2f}, of computing {ms * self.compute_p99_s:.2f}); "
+            f"real-time factor {self.rtf:.3f}",
         ]
         if self.drift_ppm is not None:
             out.append(f"clock: {self.drift_ppm:+.0f} ± {self.drift_error_ppm:.0f} ppm against this machine's")
         if self.decisions:
             most = sorted(self.decisions.items(), key=lambda item: -item[1])
             out.append("decided: " + ", ".join(f"{name} {count:,}" for name, count in most))
+        out += [f"understood: {text}" for text in self.sentences]
         if self.events:
             told = (f"{count} {kind} ({self.samples[kind]:,})" for kind, count in sorted(self.events.items()))
             out.append("what happened (with samples or windows concerned): " + ", ".join(told))
@@ -77,14 +87,30 @@ class Tally:
         self.samples: Counter[str] = Counter()
         self.decisions: Counter[str] = Counter()
         self.notices: deque[Notice] = deque(maxlen=KEPT)
+        self.sentences: deque[str] = deque(maxlen=SENTENCES)
+        self.busy_s = 0.0  # computing
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Count the time in here as computing."""
+        begun = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.busy_s += time.perf_counter() - begun
+
+    def late(self, latency: Latency) -> None:
+        """Count how late one of the pipeline's outputs came."""
+        self.added.add(latency.added_s)
+        self.queue.add(latency.queue_s)
+        self.compute.add(latency.compute_s)
 
     def output(self, output: Output) -> None:
         """Count one output."""
         self.outputs += 1
         self.dropped += output.dropped
-        self.added.add(output.latency.added_s)
-        self.queue.add(output.latency.queue_s)
-        self.compute.add(output.latency.compute_s)
+        if output.said is not None and output.said.kind == "text":
+            self.sentences.append(output.said.text)
         label = output.label
         if label is not None:
             self.decisions[label] += 1
@@ -110,10 +136,12 @@ class Tally:
             max_s=self.added.largest,
             queue_p99_s=self.queue.percentile(99),
             compute_p99_s=self.compute.percentile(99),
+            rtf=self.busy_s * self._rate / end if end else 0.0,
             drift_ppm=drift[0] if drift else None,
             drift_error_ppm=drift[1] if drift else None,
             events=dict(self.events),
             samples=dict(self.samples),
             decisions=dict(self.decisions),
+            sentences=tuple(self.sentences),
             reason=reason,
         )

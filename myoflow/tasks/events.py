@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import torch
 
     from myoflow.detections import Detections
+    from myoflow.dsp.detection import Detector
+    from myoflow.listener import Listener, Said
     from myoflow.pipeline import Plan, Step
     from myoflow.prepare import Signal
     from myoflow.report.summary import Section
@@ -33,7 +35,8 @@ class Events(Task):
     """Each labelled event is a moment, its onset; frames that have just heard one are to say so.
 
     The target of a frame is 1 from `pulse[0]` to `pulse[1]` after a moment; the loss is binary cross-entropy per label.
-    Logits of overlapping windows are averaged. A detection is where a probability rises to `threshold`; those within
+    Where windows overlap, a frame's logits are those of the first window that has it, which is what a live stream knows
+    at once and has heard most of its past. A detection is where a probability rises to `threshold`; those within
     `dead` of the last one are bounces, but labels of `releases` bounce only on themselves. A detection belongs to a
     moment from `tolerance[0]` to `tolerance[1]` after it. Defaults are those of the generic neuromotor interface
     (Kaifosh, Reardon et al. 2025). `cler` counts wrong labels among what was detected; it hides misses and false
@@ -120,23 +123,23 @@ class Events(Task):
         import numpy as np
 
         from myoflow.detections import Detections
-        from myoflow.dsp.detection import Moments, crossings, debounce, match, tally
+        from myoflow.dsp.detection import Moments, match, tally
 
         heard, hop, _ = _grid(plan)
         labels, rate = plan.output.labels, examples.rate_hz
-        releases = {labels.index(name) for name in self.releases}
         tables, numbers = [], np.unique(examples.recording)
         for number in numbers:
             rows = np.flatnonzero(examples.recording == number)
-            logits, first = joined(found[rows], examples.start[rows], hop)
-            time_s = (first + heard + hop * np.arange(len(logits))) / rate
-            probability = 1 / (1 + np.exp(-logits.T.astype(np.float64)))
-            said = debounce(crossings(probability, time_s, self.threshold), releases, self.dead)
+            detector = self._detector(plan, rate)
+            pieces = [detector.window(one, start) for one, start in zip(found[rows], examples.start[rows], strict=True)]
+            said = Moments(*(np.concatenate([getattr(m, name) for m in pieces]) for name in ("time_s", "label")))
+            first, frames = examples.start[rows[0]] + heard, detector.frames
+            time_s = (first + hop * np.array([0, frames - 1])) / rate
             onset = examples.onsets[number] / rate
             inside = (onset >= time_s[0] - self.tolerance[1]) & (onset <= time_s[-1] - self.tolerance[0])
             truth = Moments(onset[inside], examples.kinds[number][inside])
             table = tally(truth, said, match(truth, said, self.tolerance), len(labels)).astype(np.float64)
-            table[-1, -1] = len(logits) * hop / rate
+            table[-1, -1] = frames * hop / rate
             tables.append(table)
         shape = (0, len(labels) + 1, len(labels) + 1)
         return Detections(
@@ -148,6 +151,19 @@ class Events(Task):
             recording=np.asarray(examples.ids)[numbers],
             start_s=np.zeros(len(numbers)),
         )
+
+    def listener(self, plan: Plan, folder: Path) -> Listener:
+        """Moments as they are detected, by the rules and in the order of `answers`."""
+        from myoflow.prepare import find_cut
+
+        return _Live(self._detector(plan, plan.steps[find_cut(plan)].before.rate_hz), plan)
+
+    def _detector(self, plan: Plan, rate_hz: float) -> Detector:
+        from myoflow.dsp.detection import Detector
+
+        heard, hop, _ = _grid(plan)
+        releases = {plan.output.labels.index(name) for name in self.releases}
+        return Detector(heard, hop, rate_hz, self.threshold, releases, self.dead)
 
     def load(self, path: Path) -> Detections:
         """Read what `Detections.save` wrote."""
@@ -186,20 +202,24 @@ def _grid(plan: Plan) -> tuple[int, int, int]:
     return framed.stage.hears(framed.before), round(rate / plan.output.rate_hz), stride
 
 
-def joined(
-    logits: npt.NDArray[np.float32], start: npt.NDArray[np.int64], hop: int
-) -> tuple[npt.NDArray[np.float64], int]:
-    """Frames of overlapping windows averaged over a recording, `(frame, label)`, and where the first window starts.
+class _Live:
+    """Windows as they are decided, to moments. A moment is known with the first window that has its frame."""
 
-    `logits` is `(window, frame, label)`, `start` in samples, a multiple of `hop` apart. Frames that no window has are
-    as sure as can be that nothing happens.
-    """
-    import numpy as np
+    delay_s = 0.0
 
-    offset = (start - start[0]) // hop
-    total = np.zeros((int(offset[-1]) + logits.shape[1], logits.shape[2]))
-    count = np.zeros((len(total), 1))
-    for window, place in zip(logits, offset, strict=True):
-        total[place : place + len(window)] += window
-        count[place : place + len(window)] += 1
-    return np.where(count > 0, total / np.maximum(count, 1), -30.0), int(start[0])
+    def __init__(self, detector: Detector, plan: Plan) -> None:
+        from myoflow.prepare import find_cut
+
+        window = plan.steps[find_cut(plan)]
+        self._detector, self._labels = detector, plan.output.labels
+        self._rate, self._window_s = window.before.rate_hz, window.after.window_s or 0.0
+
+    def feed(self, values: npt.NDArray[np.float32], end_s: float) -> list[Said]:
+        from myoflow.listener import Said
+
+        found = self._detector.window(values, round((end_s - self._window_s) * self._rate))
+        pairs = zip(found.time_s.tolist(), found.label.tolist(), strict=True)
+        return [Said("event", time_s, time_s, self._labels[label]) for time_s, label in pairs]
+
+    def flush(self) -> list[Said]:
+        return []

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myoflow.dsp.detection import Moments, cler, crossings, debounce, match, tally
+from myoflow.dsp.detection import Detector, Moments, Overlap, cler, crossings, debounce, match, tally
 from myoflow.errors import MyoflowError
 
 EARLY, LATE = -0.05, 0.25
@@ -45,6 +45,35 @@ def test_bounces_go_but_a_release_may_follow_its_press_at_once() -> None:
 def test_without_releases_only_the_first_of_a_burst_stays() -> None:
     kept = debounce(moments((0.0, 0), (0.03, 1), (0.049, 2), (0.05, 1)))
     assert kept.time_s.tolist() == [0.0, 0.05]
+
+
+def test_frames_of_overlapping_windows_come_from_the_first_that_has_them() -> None:
+    logits = np.arange(6, dtype=np.float32).reshape(2, 3, 1)
+    overlap = Overlap(20)
+    (first, start), (second, due) = overlap.feed(logits[0], 50), overlap.feed(logits[1], 70)
+    assert (start, due) == (50, 110) and first[:, 0].tolist() == [0, 1, 2] and second[:, 0].tolist() == [5]
+    overlap = Overlap(20)
+    overlap.feed(logits[0], 50)
+    apart, due = overlap.feed(logits[1], 150)
+    assert due == 110 and apart[:, 0].tolist() == [-30, -30, 3, 4, 5], "frames that no window has are silent"
+
+
+@settings(max_examples=100)
+@given(st.integers(0, 10**6), st.integers(1, 8))
+def test_a_detector_says_window_by_window_what_it_says_of_all(seed: int, frames: int) -> None:
+    """Against crossings and bounces of the whole row, which the windows are cut from."""
+    rng = np.random.default_rng(seed)
+    row = (3 * rng.standard_normal((60, 2))).astype(np.float32)
+    detector, said = Detector(4, 10, 100.0, 0.35, {1}, 0.25), []
+    at = 0
+    while at + frames <= len(row):
+        said.append(detector.window(row[at : at + frames], 10 * at))
+        at += int(rng.integers(1, frames + 1))
+    stop = detector.frames
+    time_s = (4 + 10 * np.arange(stop)) / 100
+    whole = debounce(crossings(1 / (1 + np.exp(-row[:stop].T.astype(float))), time_s), {1}, 0.25)
+    assert np.concatenate([m.time_s for m in said]).tolist() == whole.time_s.tolist()
+    assert np.concatenate([m.label for m in said]).tolist() == whole.label.tolist()
 
 
 def test_table_of_a_detector_with_every_kind_of_fault() -> None:

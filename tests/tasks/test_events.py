@@ -21,7 +21,7 @@ from myoflow.stages.reinhard import Reinhard
 from myoflow.stages.strided_conv import StridedConv
 from myoflow.stages.tinymyo import TinyMyo
 from myoflow.store.momentary import Momentary
-from myoflow.tasks.events import Events, joined
+from myoflow.tasks.events import Events
 
 RECIPE = """
 data: {dataset: tiny, labels: [fist, flexion], split: {by: subject, valid: [3], test: [4]}}
@@ -67,14 +67,6 @@ def test_a_pulse_at_a_windows_edge_is_cut_and_a_far_one_left_out() -> None:
     target = examples([85, 90], [100]).truth(np.arange(1))
     assert np.argwhere(target[0]).tolist() == [[0, 0], [0, 1]]  # 95..105 and 100..110 both hold 104, nothing 114
     assert not examples([60, 190], [100]).truth(np.arange(1)).any()
-
-
-def test_overlapping_windows_are_averaged_on_one_grid() -> None:
-    logits = np.arange(6, dtype=np.float32).reshape(2, 3, 1)
-    made, first = joined(logits, np.array([50, 70]), 20)
-    assert first == 50 and made[:, 0].tolist() == [0.0, 2.0, 3.0, 5.0]
-    apart, _ = joined(logits, np.array([50, 150]), 20)
-    assert apart[:, 0].tolist() == [0, 1, 2, -30, -30, 3, 4, 5]
 
 
 def test_a_perfect_detector_has_no_faults_and_a_deaf_one_only_misses(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 from myoflow.errors import InputError
 from myoflow.live.sink import SINKS, Channel, Quiet, Sink
-from myoflow.spec import SIGNAL
+from myoflow.spec import SAID, SIGNAL
 from myoflow.typed import frozen
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 class Table(Sink):
     """Comma-separated values, a row an output: time, end, latency, filled, dropped, label, and one column a number.
 
-    Of a signal a row a sample: time and one column a channel. The file begins anew.
+    Of a signal a row a sample: time and one column a channel; of what a task's decoder says time, latency, kind, start,
+    end and text. The file begins anew.
     """
 
     address: str
@@ -42,12 +43,23 @@ class _Rows(Quiet):
         if self._signal:
             self._say("time", *given.channels)
             return
+        if given.dims == SAID:
+            self._say("time", "latency", "kind", "start", "end", "text")
+            return
         width = math.prod(size for size in given.sizes if size is not None)
         names = given.labels if given.dims[-1] == "label" else tuple(f"v{i + 1}" for i in range(width))
         self._decides = given.dims[-1] == "label"
         self._say("time", "end", "latency", "filled", "dropped", *(["label"] if self._decides else []), *names)
 
     def write(self, output: Output) -> None:
+        said = output.said
+        if self._signal and not output.is_signal:
+            return  # the words of the same voice
+        if said is not None and not self._signal:
+            times = (output.time_s, output.latency.total_s, said.start_s, said.end_s)
+            time_s, latency_s, start_s, end_s = (f"{value:.6f}" for value in times)
+            self._say(time_s, latency_s, said.kind, start_s, end_s, said.text)
+            return
         if self._signal:
             count = output.values.shape[1]
             for i, sample in enumerate(output.values.T):

@@ -24,7 +24,8 @@ class JsonLines(Sink):
     """JSON lines into a file, at its end; `jsonl:-` (or nothing) is the standard output.
 
     `{"type": "decision", "time": 1.25, "label": "fist", "scores": {...}, "latency": {...}}`; the types are start,
-    decision, features, signal, notice and end. Each line is written out at once.
+    decision, trajectory, features, signal, notice and end, and where a task has its own decoder event, partial (words
+    so far), text (a sentence that is over) and sound. Each line is written out at once.
     """
 
     address: str = "-"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from myoflow.live.sink import SINKS, Channel, Quiet, Sink
 from myoflow.live.sources.lsl import load_pylsl
-from myoflow.spec import SIGNAL
+from myoflow.spec import SAID, SIGNAL
 from myoflow.typed import frozen
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @frozen
 class LslOutlet(Sink):
     """Two outlets: `NAME`, one channel a label (or feature, or signal channel), and for decisions `NAME-decisions`, one
-    text a window. Time stamps are LSL's clock when the output was ready.
+    text a window. Where a task's own decoder speaks, `NAME` is the sound, if there is some, and `NAME-decisions` has
+    moments and the words of whole sentences. Time stamps are LSL's clock when the output was ready.
     """
 
     address: str = "myoflow"
@@ -38,20 +39,29 @@ class _Outlet(Quiet):
         width = given.size("channel") if signal else math.prod(size for size in given.sizes if size is not None)
         rate = given.rate_hz if signal else 1 / given.step_s if given.step_s else pylsl.IRREGULAR_RATE
         names = given.labels if given.dims[-1] == "label" else given.channels if signal else ()
-        self._signal = signal
-        self._outlet = _outlet(pylsl, name, "EMG" if signal else "Scores", width, rate, names, given.units)
-        self._markers = None
-        if given.dims[-1] == "label":
-            info = pylsl.StreamInfo(f"{name}-decisions", "Markers", 1, pylsl.IRREGULAR_RATE, "string", uuid.uuid4().hex)
-            self._markers = pylsl.StreamOutlet(info)
+        self._pylsl, self._name = pylsl, name
+        self._outlet = None
+        if given.dims != SAID:
+            self._outlet = _outlet(pylsl, name, "EMG" if signal else "Scores", width, rate, names, given.units)
+        self._markers = self._marked() if given.dims[-1] == "label" or given.dims == SAID else None
 
     def write(self, output: Output) -> None:
-        if self._signal:
+        if output.said is not None and output.said.kind in ("event", "text"):
+            self._markers = self._markers or self._marked()  # words beside sound
+            self._markers.push_sample([output.said.text])
+        if self._outlet is None or (output.said is not None and not output.is_signal):
+            return
+        if output.is_signal:
             self._outlet.push_chunk(output.values.T.tolist())
         else:
             self._outlet.push_sample(output.values.ravel().tolist())
-        if self._markers is not None:
+        if self._markers is not None and output.said is None:
             self._markers.push_sample([output.label])
+
+    def _marked(self) -> Any:
+        kind = ("Markers", 1, self._pylsl.IRREGULAR_RATE, "string")
+        info = self._pylsl.StreamInfo(f"{self._name}-decisions", *kind, uuid.uuid4().hex)
+        return self._pylsl.StreamOutlet(info)
 
     def close(self, summary: object) -> None:
         del self._outlet, self._markers  # an outlet is closed when nobody holds it

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from myoflow.dsp.kernel import Array
+    from myoflow.listener import Said
     from myoflow.live.output import Notice, Output
     from myoflow.live.summary import Summary
     from myoflow.spec import Spec
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 BLOCKS = " ▁▂▃▄▅▆▇█"
 COLUMNS = 72  # of a trace
 ROWS = 16  # channels shown
+SENTENCES = 6  # or moments
 REFRESH_S = 0.1
 LOW_S, HIGH_S, BINS = 1e-4, 1.0, 24  # of the latency's picture
 
@@ -32,7 +34,8 @@ LOW_S, HIGH_S, BINS = 1e-4, 1.0, 24  # of the latency's picture
 class Terminal(Sink):
     """A live view: the last `span` of every channel, the current decision with all scores, latency, what happened.
 
-    Where the standard output is no terminal, one line whenever the decision changes.
+    Of what a task's decoder says, the last moments or sentences and the words so far. Where the standard output is no
+    terminal, one line whenever the decision changes.
     """
 
     span: Seconds = 5.0
@@ -52,12 +55,23 @@ class Changes(Quiet):
         self._last: str | None = None
 
     def write(self, output: Output) -> None:
+        if output.said is not None:
+            if told := told_of(output.said):
+                print(told, flush=True)
+            return
         if output.label != self._last:
             self._last = output.label
             print(f"{output.time_s:10.3f} s  {output.label}", flush=True)
 
     def notice(self, notice: Notice) -> None:
         print(f"{notice.at_s:10.3f} s  {notice.kind}: {notice.text}", flush=True)
+
+
+def told_of(said: Said) -> str:
+    """A line for a moment or for words, `…` behind those that may change; nothing for sound."""
+    if said.values is not None:
+        return ""
+    return f"{said.start_s:10.3f} s  {said.text}{' …' if said.kind == 'partial' else ''}"
 
 
 class View(Quiet):
@@ -78,6 +92,8 @@ class View(Quiet):
         self._added = Meter()
         self._output: Output | None = None
         self._notices: deque[Notice] = deque(maxlen=4)
+        self._told: deque[str] = deque(maxlen=SENTENCES)
+        self._partial = ""
         self._dropped = self._made = 0
         self._drawn = 0.0
         self._live = Live(auto_refresh=False, transient=False)
@@ -88,6 +104,10 @@ class View(Quiet):
         self._added.add(output.latency.added_s)
         self._dropped += output.dropped
         self._made += output.filled
+        if output.said is not None and (told := told_of(output.said)):
+            self._partial = told if output.said.kind == "partial" else ""
+            if not self._partial:
+                self._told.append(told)
         self._draw()
 
     def signal(self, values: Array) -> None:
@@ -145,6 +165,8 @@ class View(Quiet):
     def _decision(self, output: Output) -> list[str]:
         import numpy as np
 
+        if output.said is not None:
+            return [*self._told, *([self._partial] if self._partial else [])]
         if output.label is None:
             return [f"{output.time_s:8.2f} s  output {output.values.shape}"]
         values = output.values.astype(np.float64)

@@ -25,7 +25,8 @@ MOST = 0xFFFFFFFF - _HEADER.size
 @SINKS.add("wav")
 @frozen
 class Wav(Sink):
-    """Float32 samples times `scale`, all channels: what the pipeline gives up to a stage, `--until notch`.
+    """Float32 samples times `scale`, all channels: the voice of silent speech, or what the pipeline gives up to a
+    stage, `--until notch`.
 
     Volts are far too quiet to hear: `wav:out.wav?scale=1000`. The header is kept up to date, so that what a killed
     process leaves can be played. A WAV file's rate is a whole number, and it holds up to 4 GB.
@@ -63,6 +64,8 @@ class _Wav(Quiet):
     def write(self, output: Output) -> None:
         import numpy as np
 
+        if not output.is_signal:
+            return  # the words of the same voice
         data = np.ascontiguousarray(output.values.T * np.float32(self._scale), "<f4").tobytes()
         if self._bytes + len(data) > MOST:
             if not self._full:

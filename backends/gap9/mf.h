@@ -38,6 +38,7 @@ typedef struct {
     int32_t rows, taps, out, step;
     int32_t tile_rows, tile_out;
     int32_t shift, zero; /* requantisation */
+    int32_t lead;        /* every sum times 2^lead has 32 bits and shift + lead > 32; or -1: there is no such number */
     int32_t period;      /* MF_ROTARY: rows until the angles repeat */
     int32_t transposed;  /* y[n][r] */
 } mf_linear;

@@ -1,4 +1,4 @@
-/* Matrix products of int8 with four epilogues: tiles of weights by tiles of rows, both in two buffers. */
+/* Matrix products of int8 with several epilogues: tiles of weights by tiles of rows, both in two buffers. */
 #include "mf_micro.h"
 
 #define ALIGN(n) (((uint32_t)(n) + 7u) & ~7u)
@@ -12,122 +12,244 @@ typedef struct {
     void *y;
 } tile;
 
+/* On the controller's stack, near the cores; the layer itself is a constant in L2. */
 typedef struct {
-    const mf_linear *layer;
+    mf_linear layer;
     const int8_t *table;
     const int16_t *turn;
-    const tile *now;
+    tile now;
 } work;
 
-static int32_t least(int32_t a, int32_t b)
-{
-    return a < b ? a : b;
-}
+/* A block of four rows by four columns of a tile and what its finisher needs at hand: the place, how to requantise,
+ * and the width of the tile. Not in `work`, whose fields would be read again behind every byte written. */
+typedef struct {
+    int32_t row, col;
+    int32_t lead, down, half, zero;
+    int32_t across;
+} block;
 
 static int32_t element(const mf_linear *l)
 {
     return l->epilogue == MF_INT32 ? 4 : l->epilogue == MF_INT16 ? 2 : 1;
 }
 
-/* Where a row's values go, and what is added to or turned by. */
-typedef struct {
-    int32_t at, across;
-    const int16_t *other, *turn;
-} place;
-
-static place place_of(const work *p, int32_t r)
+/* The angles of a tile's row, from column `col` on. */
+static const int16_t *angles(const work *p, int32_t row, int32_t col)
 {
-    const mf_linear *l = p->layer;
-    const tile *t = p->now;
-    place to = {r * t->cols, 1, NULL, NULL};
-
-    if (l->transposed)
-        to.at = r, to.across = t->rows;
-    if (t->other)
-        to.other = t->other + r * t->cols;
-    if (l->epilogue == MF_ROTARY)
-        to.turn = p->turn + (t->row + r) % l->period * l->out + t->col;
-    return to;
+    return p->turn + (p->now.row + row) % p->layer.period * p->layer.out + p->now.col + col;
 }
 
-/* Requantised values of one row, columns n .. n + count - 1 of the tile, to where they belong. */
-static inline __attribute__((always_inline)) void store(const work *p, const place *to, int32_t n, int32_t count,
-                                                        const int32_t *acc)
+static inline void turned(int32_t v, int32_t w, int32_t cosine, int32_t sine, int8_t *y)
 {
-    const mf_linear *l = p->layer;
-    const int32_t *bias = p->now->bias + n, *mult = p->now->mult + n;
-    const int32_t across = to->across, at = to->at + n * across, shift = l->shift, zero = l->zero;
-    int8_t *bytes = (int8_t *)p->now->y + at;
-    int16_t *halves = (int16_t *)p->now->y + at;
+    const int32_t a = mf_clip16(v), b = mf_clip16(w), half = 1 << 21;
+
+    y[0] = (int8_t)mf_clip8((a * cosine - b * sine + half) >> 22);
+    y[1] = (int8_t)mf_clip8((a * sine + b * cosine + half) >> 22);
+}
+
+/* Any layer, any number of values: the sums acc[0 .. count - 1] of a row to where they belong. For the edges. */
+static void store(const work *p, int32_t row, int32_t col, int32_t count, const int32_t *acc)
+{
+    const mf_linear *l = &p->layer;
+    const tile *t = &p->now;
+    const int32_t across = l->transposed ? t->rows : 1, at = l->transposed ? col * t->rows + row : row * t->cols + col;
+    int32_t v[4] = {0, 0, 0, 0};
+
+    for (int32_t i = 0; i < count; i++) {
+        int8_t *byte = (int8_t *)t->y + at + i * across;
+        int16_t *half = (int16_t *)t->y + at + i * across;
+        v[i] = mf_requantise(acc[i], t->mult[col + i], l->shift);
+        if (l->epilogue == MF_INT8)
+            *byte = (int8_t)mf_clip8(v[i] + l->zero);
+        else if (l->epilogue == MF_TABLE)
+            *byte = p->table[mf_clip8(v[i] + l->zero) + 128];
+        else if (l->epilogue == MF_INT16)
+            *half = (int16_t)mf_clip16(v[i] + (t->other ? t->other[row * t->cols + col + i] : 0));
+        else if (l->epilogue == MF_INT32)
+            ((int32_t *)t->y)[at + i * across] = v[i];
+    }
+    if (l->epilogue == MF_ROTARY)
+        for (int32_t i = 0; i + 1 < count; i += 2) {
+            const int16_t *angle = angles(p, row, col + i);
+            turned(v[i], v[i + 1], angle[0], angle[1], (int8_t *)t->y + at + i);
+        }
+}
+
+/* The finishers of whole blocks, where the upper word of a product is enough (`lead`): requantised, then stored. */
+typedef void (*finisher)(const work *p, const block *b, const int32_t *acc);
+
+#define FINISHER static inline __attribute__((always_inline)) void
+
+FINISHER requantised(const block *b, const int32_t *acc, const int32_t *mult, int32_t *v)
+{
+    for (int32_t i = 0; i < 4; i++)
+        v[i] = (mf_upper((int32_t)((uint32_t)acc[i] << b->lead), mult[i]) + b->half) >> b->down;
+}
+
+FINISHER finish_int8(const work *p, const block *b, const int32_t *acc)
+{
+    const int32_t *m = p->now.mult + b->col, mult[4] = {m[0], m[1], m[2], m[3]};
+    int8_t *y = (int8_t *)p->now.y + b->row * b->across + b->col;
     int32_t v[4];
 
-    for (int32_t i = 0; i < count; i++)
-        v[i] = mf_requantise(acc[i] + bias[i], mult[i], shift);
-    switch (l->epilogue) {
-    case MF_INT8:
-        for (int32_t i = 0; i < count; i++)
-            bytes[i * across] = (int8_t)mf_clip8(v[i] + zero);
-        break;
-    case MF_TABLE:
-        for (int32_t i = 0; i < count; i++)
-            bytes[i * across] = p->table[mf_clip8(v[i] + zero) + 128];
-        break;
-    case MF_ROTARY: {
-        const int16_t *angle = to->turn + n;
-        for (int32_t i = 0; i + 1 < count; i += 2) {
-            const int32_t a = mf_clip16(v[i]), b = mf_clip16(v[i + 1]);
-            const int32_t cosine = angle[i], sine = angle[i + 1], half = 1 << 21;
-            bytes[i * across] = (int8_t)mf_clip8((a * cosine - b * sine + half) >> 22);
-            bytes[(i + 1) * across] = (int8_t)mf_clip8((a * sine + b * cosine + half) >> 22);
-        }
-        break;
-    }
-    case MF_INT16:
-        if (to->other)
-            for (int32_t i = 0; i < count; i++)
-                halves[i * across] = (int16_t)mf_clip16(to->other[n + i] + mf_clip(v[i], -65536, 65536));
-        else
-            for (int32_t i = 0; i < count; i++)
-                halves[i * across] = (int16_t)mf_clip16(v[i]);
-        break;
-    case MF_INT32:
-        for (int32_t i = 0; i < count; i++)
-            ((int32_t *)p->now->y)[at + i * across] = v[i];
-        break;
+    for (int32_t r = 0; r < 4; r++, y += b->across) {
+        requantised(b, acc + 4 * r, mult, v);
+        for (int32_t i = 0; i < 4; i++)
+            y[i] = (int8_t)mf_clip8(v[i] + b->zero);
     }
 }
 
-/* Pairs of rows go round the cores; columns by fours. */
-static void multiply(void *argument, int core)
+FINISHER finish_transposed(const work *p, const block *b, const int32_t *acc)
 {
-    const work *p = argument;
-    const mf_linear *l = p->layer;
-    const tile *t = p->now;
-    const int32_t taps = l->taps, whole = t->cols & ~3;
+    const int32_t *m = p->now.mult + b->col, mult[4] = {m[0], m[1], m[2], m[3]}, across = p->now.rows;
+    int8_t *y = (int8_t *)p->now.y + b->col * across + b->row;
+    int32_t v[4];
 
-    for (int32_t r = 2 * core; r < t->rows; r += 2 * MF_CORES) {
-        const int32_t second = r + 1 < t->rows;
-        const int8_t *x0 = t->x + r * l->step, *x1 = second ? x0 + l->step : x0, *w = t->w;
-        const place here = place_of(p, r), below = second ? place_of(p, r + 1) : here;
-        int32_t acc[8];
-
-        for (int32_t n = 0; n < whole; n += 4, w += 4 * taps) {
-            mf_block(x0, x1, w, taps, taps, acc);
-            store(p, &here, n, 4, acc);
-            if (second)
-                store(p, &below, n, 4, acc + 4);
-        }
-        if (whole < t->cols) {
-            const int32_t count = t->cols - whole;
-            for (int32_t i = 0; i < count; i++) {
-                acc[i] = mf_dot(x0, w + i * taps, taps);
-                acc[4 + i] = mf_dot(x1, w + i * taps, taps);
-            }
-            store(p, &here, whole, count, acc);
-            if (second)
-                store(p, &below, whole, count, acc + 4);
-        }
+    for (int32_t r = 0; r < 4; r++, y++) {
+        requantised(b, acc + 4 * r, mult, v);
+        for (int32_t i = 0; i < 4; i++)
+            y[i * across] = (int8_t)mf_clip8(v[i] + b->zero);
     }
+}
+
+FINISHER finish_table(const work *p, const block *b, const int32_t *acc)
+{
+    const int32_t *m = p->now.mult + b->col, mult[4] = {m[0], m[1], m[2], m[3]};
+    const int8_t *table = p->table + 128;
+    int8_t *y = (int8_t *)p->now.y + b->row * b->across + b->col;
+    int32_t v[4];
+
+    for (int32_t r = 0; r < 4; r++, y += b->across) {
+        requantised(b, acc + 4 * r, mult, v);
+        for (int32_t i = 0; i < 4; i++)
+            v[i] = table[mf_clip8(v[i] + b->zero)];
+        for (int32_t i = 0; i < 4; i++)
+            y[i] = (int8_t)v[i];
+    }
+}
+
+FINISHER finish_rotary(const work *p, const block *b, const int32_t *acc)
+{
+    const int32_t *m = p->now.mult + b->col, mult[4] = {m[0], m[1], m[2], m[3]};
+    const int32_t period = p->layer.period, out = p->layer.out;
+    int8_t *y = (int8_t *)p->now.y + b->row * b->across + b->col;
+    int32_t at = (p->now.row + b->row) % period;
+    int32_t v[4];
+
+    for (int32_t r = 0; r < 4; r++, y += b->across) {
+        const int16_t *angle = p->turn + at * out + p->now.col + b->col;
+        requantised(b, acc + 4 * r, mult, v);
+        turned(v[0], v[1], angle[0], angle[1], y);
+        turned(v[2], v[3], angle[2], angle[3], y + 2);
+        at = at + 1 == period ? 0 : at + 1;
+    }
+}
+
+FINISHER finish_int16(const work *p, const block *b, const int32_t *acc)
+{
+    const int32_t *m = p->now.mult + b->col, mult[4] = {m[0], m[1], m[2], m[3]};
+    int16_t *y = (int16_t *)p->now.y + b->row * b->across + b->col;
+    int32_t v[4];
+
+    for (int32_t r = 0; r < 4; r++, y += b->across) {
+        requantised(b, acc + 4 * r, mult, v);
+        for (int32_t i = 0; i < 4; i++)
+            y[i] = (int16_t)mf_clip16(v[i]);
+    }
+}
+
+FINISHER finish_sum(const work *p, const block *b, const int32_t *acc)
+{
+    const int32_t *m = p->now.mult + b->col, mult[4] = {m[0], m[1], m[2], m[3]}, at = b->row * b->across + b->col;
+    const int16_t *other = p->now.other + at;
+    int16_t *y = (int16_t *)p->now.y + at;
+    int32_t v[4];
+
+    for (int32_t r = 0; r < 4; r++, y += b->across, other += b->across) {
+        requantised(b, acc + 4 * r, mult, v);
+        for (int32_t i = 0; i < 4; i++)
+            v[i] += other[i];
+        for (int32_t i = 0; i < 4; i++)
+            y[i] = (int16_t)mf_clip16(v[i]);
+    }
+}
+
+FINISHER finish_any(const work *p, const block *b, const int32_t *acc)
+{
+    for (int32_t r = 0; r < 4; r++)
+        store(p, b->row + r, b->col, 4, acc + 4 * r);
+}
+
+/* A block at the lower or right edge of the tile. */
+static void edge(const work *p, int32_t row, int32_t col)
+{
+    const tile *t = &p->now;
+    const int32_t taps = p->layer.taps, down = mf_least(4, t->rows - row), count = mf_least(4, t->cols - col);
+    int32_t acc[4];
+
+    for (int32_t r = row; r < row + down; r++) {
+        for (int32_t i = 0; i < count; i++)
+            acc[i] = t->bias[col + i] + mf_dot(t->x + r * p->layer.step, t->w + (col + i) * taps, taps);
+        store(p, r, col, count, acc);
+    }
+}
+
+/* A core's share of the tile's blocks. */
+static inline __attribute__((always_inline)) void multiply(const work *p, int core, finisher finish)
+{
+    const mf_linear *l = &p->layer;
+    const tile t = p->now;
+    const int32_t taps = l->taps, step = l->step, wide = (t.cols + 3) >> 2, down = l->shift + l->lead - 32;
+    block b = {.lead = l->lead, .down = down, .half = 1 << ((down - 1) & 31), .zero = l->zero, .across = t.cols};
+    int32_t first, end, acc[16];
+
+    mf_share(((t.rows + 3) >> 2) * wide, core, &first, &end);
+    b.row = 4 * (first / wide);
+    b.col = 4 * (first % wide);
+    for (int32_t left = end - first; left > 0; left--) {
+        if (b.row + 4 <= t.rows && b.col + 4 <= t.cols) {
+            mf_dots(t.x + b.row * step, step, t.w + b.col * taps, taps, taps, t.bias + b.col, acc, 4);
+            finish(p, &b, acc);
+        } else {
+            edge(p, b.row, b.col);
+        }
+        b.col += 4;
+        if (b.col >= t.cols)
+            b.col = 0, b.row += 4;
+    }
+}
+
+#define JOB(NAME)                                                                                                      \
+    static void multiply_##NAME(void *argument, int core)                                                              \
+    {                                                                                                                  \
+        multiply(argument, core, finish_##NAME);                                                                       \
+    }
+
+JOB(int8)
+JOB(transposed)
+JOB(table)
+JOB(rotary)
+JOB(int16)
+JOB(sum)
+JOB(any)
+
+static mf_job job_of(const mf_linear *l, int32_t has_other)
+{
+    if (l->lead < 0 || (l->transposed && l->epilogue != MF_INT8))
+        return multiply_any;
+    switch (l->epilogue) {
+    case MF_INT8:
+        return l->transposed ? multiply_transposed : multiply_int8;
+    case MF_TABLE:
+        return multiply_table;
+    case MF_ROTARY:
+        return multiply_rotary;
+    case MF_INT16:
+        return has_other ? multiply_sum : multiply_int16;
+    case MF_INT32:
+        break;
+    }
+    return multiply_any;
 }
 
 /* The number-th tile, its buffers laid out from `l1` on, one half for even tiles and one for odd. */
@@ -143,9 +265,9 @@ static tile nth(const mf_linear *l, int32_t number, uint8_t *l1, int32_t has_oth
     tile t;
 
     t.row = number % down * l->tile_rows;
-    t.rows = least(l->tile_rows, l->rows - t.row);
+    t.rows = mf_least(l->tile_rows, l->rows - t.row);
     t.col = number / down * l->tile_out;
-    t.cols = least(l->tile_out, l->out - t.col);
+    t.cols = mf_least(l->tile_out, l->out - t.col);
     t.x = (int8_t *)moving;
     t.y = moving + xs;
     t.other = has_other ? (int16_t *)(moving + xs + ys) : NULL;
@@ -193,7 +315,8 @@ void mf_run_linear(const mf_linear *layer, const uint8_t *slot, const int8_t *x,
                                                             : 0;
     uint8_t *l1 = mf_l1 + extra_bytes;
     tile now = nth(l, 0, l1, other != NULL), before = now, next;
-    work p = {l, (const int8_t *)mf_l1, (const int16_t *)(void *)mf_l1, &now};
+    const mf_job job = job_of(l, other != NULL);
+    work p = {*l, (const int8_t *)mf_l1, (const int16_t *)(void *)mf_l1, now};
 
     if (extra_bytes)
         mf_dma_in(mf_l1, extra, extra_bytes, 1, 0);
@@ -206,7 +329,8 @@ void mf_run_linear(const mf_linear *layer, const uint8_t *slot, const int8_t *x,
             next = nth(l, i + 1, l1, other != NULL);
             fetch(l, &next, slot, x, other);
         }
-        mf_fork(multiply, &p);
+        p.now = now;
+        mf_fork(job, &p);
         before = now;
         if (i + 1 < count)
             now = next;

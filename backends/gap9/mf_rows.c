@@ -53,20 +53,46 @@ static void each(rows *p, mf_job job, const uint8_t *x, const uint8_t *z, uint8_
     mf_dma_wait();
 }
 
-/* floor(sqrt(x)) for x below 2^62, a binary digit at a time. */
+/* floor(sqrt(x)) for x below 2^50, a binary digit at a time; what is left never exceeds twice what is found. */
 static uint32_t root(uint64_t x)
 {
-    uint64_t bit = (uint64_t)1 << 60, found = 0;
+    const uint32_t upper = (uint32_t)(x >> 18), lower = (uint32_t)x & 0x3ffffu;
+    uint32_t rest = 0, found = 0;
 
-    for (; bit; bit >>= 2) {
-        if (x >= found + bit) {
-            x -= found + bit;
-            found = (found >> 1) + bit;
-        } else {
-            found >>= 1;
-        }
+    for (int32_t at = 30; at >= 0; at -= 2) {
+        const uint32_t next = found << 2 | 1u;
+        rest = rest << 2 | (upper >> at & 3u);
+        found <<= 1;
+        if (rest >= next)
+            rest -= next, found |= 1u;
     }
-    return (uint32_t)found;
+    for (int32_t at = 16; at >= 0; at -= 2) {
+        const uint32_t next = found << 2 | 1u;
+        rest = rest << 2 | (lower >> at & 3u);
+        found <<= 1;
+        if (rest >= next)
+            rest -= next, found |= 1u;
+    }
+    return found;
+}
+
+/* Of a row of whole numbers: sum, and sum of squares. */
+static int32_t sums_of(const int16_t *x, int32_t width, uint64_t *squares)
+{
+    uint64_t two = 0;
+    int32_t sum = 0, i = 0;
+
+    for (; i + 2 <= width; i += 2) { /* two squares make at most 2^31 */
+        const int32_t a = x[i], b = x[i + 1];
+        sum += a + b;
+        two += (uint32_t)(a * a) + (uint32_t)(b * b);
+    }
+    if (i < width) {
+        sum += x[i];
+        two += (uint32_t)(x[i] * x[i]);
+    }
+    *squares = two;
+    return sum;
 }
 
 static void normalise(void *argument, int core)
@@ -76,37 +102,31 @@ static void normalise(void *argument, int core)
     const int32_t *gain = (const int32_t *)(void *)mf_l1;
     const int32_t *offset = (const int32_t *)(void *)(mf_l1 + ALIGN(4 * l->width));
     const uint64_t floor = (uint64_t)(uint32_t)l->floor_high << 32 | (uint32_t)l->floor_low;
-
-    const int32_t width = l->width, shift = l->shift;
-    const int64_t rest = (int64_t)1 << (shift - 1);
+    const int32_t width = l->width, shift = l->shift, wide = l->wide;
 
     for (int32_t r = core; r < p->count; r += MF_CORES) {
         const int16_t *x = (const int16_t *)(const void *)p->x + r * width;
         int8_t *narrow = (int8_t *)p->y + r * width;
-        int16_t *wide = (int16_t *)(void *)p->y + r * width;
-        int32_t sum = 0, lift = 0;
-        uint64_t power = 0;
+        int16_t *halves = (int16_t *)(void *)p->y + r * width;
+        int32_t lift = 0;
+        uint64_t power;
+        const int32_t sum = sums_of(x, width, &power);
 
-        for (int32_t i = 0; i < width; i++)
-            sum += x[i];
-        for (int32_t i = 0; i < width; i++) {
-            const int32_t away = width * x[i] - sum; /* below 2^27 for rows of up to 2048 */
-            power += (uint64_t)((int64_t)away * away);
-        }
-        power = power / (uint32_t)width + floor;
-        while (power < (uint64_t)1 << 60) {
+        power = (uint32_t)width * power - (uint64_t)((int64_t)sum * sum) + floor;
+        if (power >> 50)
+            power = ((uint64_t)1 << 50) - 1;
+        while (!(power >> 48)) {
             power <<= 2;
             lift++;
         }
-        const uint32_t over = (uint32_t)(((uint64_t)1 << 61) / root(power));
-        const int64_t half = (int64_t)1 << (48 - lift);
+        const int32_t over = (int32_t)(mf_quotient((uint64_t)1 << 49, root(power)) << 5); /* at most 2^30 */
+        const uint32_t times = (uint32_t)width << lift, middle = (uint32_t)sum << lift;
         for (int32_t i = 0; i < width; i++) {
-            const int64_t scaled = (int64_t)(width * x[i] - sum) * over + half;
-            const int32_t n = mf_down(scaled, 49 - lift); /* up to 2^12 sqrt(width) */
-            const int64_t fine = (int64_t)n * gain[i] + (int64_t)offset[i] * (1 << (shift - 16)) + rest;
-            const int32_t value = mf_down(fine, shift);
-            if (l->wide)
-                wide[i] = (int16_t)mf_clip16(value);
+            const int32_t away = (int32_t)(times * (uint32_t)x[i] - middle); /* up to 2^25 sqrt(width) */
+            const int32_t n = (mf_upper(away, over) + 512) >> 10;              /* up to 2^12 sqrt(width) */
+            const int32_t value = (n * gain[i] + offset[i]) >> shift;
+            if (wide)
+                halves[i] = (int16_t)mf_clip16(value);
             else
                 narrow[i] = (int8_t)mf_clip8(value);
         }

@@ -87,7 +87,7 @@ def _write(folder: Path, build: Build, windows: Array, signal: str) -> None:
     from myoflow.engines.mcu import explain, reference, toolchain
 
     native = toolchain.native()
-    for name in (*toolchain.HEADERS, *toolchain.KERNELS):
+    for name in (*toolchain.HEADERS, *toolchain.KERNELS, *toolchain.XPULP):
         shutil.copy(native / name, folder / name)
     shutil.copytree(native / "platform", folder / "platform")
     for name, text in build.sources.files.items():

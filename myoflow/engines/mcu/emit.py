@@ -146,7 +146,7 @@ def _linear(net: q.Network, layer: q.Linear, tiles: Any, given: list[str], out: 
     epilogue = "MF_TABLE" if layer.table is not None else EPILOGUES[layer.epilogue]
     fields: dict[str, Any] = {"epilogue": epilogue, "rows": layer.out.rows, "taps": layer.weight.shape[1]}
     fields |= {"out": layer.out.width, "step": layer.step, "tile_rows": tiles.rows, "tile_out": tiles.across}
-    fields |= {"shift": layer.shift, "zero": layer.zero}
+    fields |= {"shift": layer.shift, "zero": layer.zero, "lead": layer.lead}
     if layer.turn is not None:
         fields["period"] = len(layer.turn)
     if layer.out.transposed:

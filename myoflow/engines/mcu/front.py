@@ -92,7 +92,7 @@ class Front:
         if self.scaling == "zscore":
             total = rows.sum(1, keepdims=True)
             power = rows.shape[1] * (rows * rows).sum(1, keepdims=True) - total * total
-            root, lift = roots(np.maximum(power, 1))
+            root, lift = roots(np.maximum(power, 1), 62)
             shift = 49 - lift // 2
             n = ((rows.shape[1] * rows - total) * ((1 << 61) // root) + (np.int64(1) << (shift - 1))) >> shift
             n = np.where(power > 0, n, 0)

@@ -107,6 +107,14 @@ class Linear(Layer):
         return "rotary" if self.turn is not None else self.out.dtype
 
     @property
+    def lead(self) -> int:
+        """The least number of bits by which every sum may go up so that the upper word of its product with a
+        multiplier is enough, `shift + lead > 32`; -1 where it would leave 32 bits."""
+        most = int((np.abs(self.weight.astype(np.int64)).sum(1) * 128 + np.abs(self.bias.astype(np.int64))).max())
+        lead = max(0, 33 - self.shift)
+        return lead if most << lead < 2**31 else -1
+
+    @property
     def parameters(self) -> tuple[tuple[str, Ints], ...]:
         found = [("weight", self.weight), ("bias", self.bias), ("mult", self.mult)]
         found += [("table", self.table)] if self.table is not None else []
@@ -138,7 +146,7 @@ class Norm(Layer):
 
     kind = "norm"
     gain: Ints  # int32 (width,)
-    offset: Ints  # int32 (width,), in 1 / 65536 of the output's step
+    offset: Ints  # int32 (width,), in 2^-shift of the output's step, with half a step
     shift: int
     floor: int  # eps in the integers' own unit
 

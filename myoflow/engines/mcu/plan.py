@@ -168,7 +168,7 @@ def _attention_tiles(layer: q.Attention, chip: Chip) -> list[Tiles]:
     rows = min(2 * chip.cores, layer.out.rows)
     found = []
     for count in sorted({keys, *(_up(-(-keys // n), 4) for n in (2, 3, 4, 6, 8, 12, 16))}):
-        l1 = 1024 + 2 * _up(size * count, 8) + 2 * _up(rows * size, 8) + 4 * rows * (keys + size)
+        l1 = 1024 + 2 * _up(size * count, 8) + 2 * _up(rows * size, 8) + 4 * rows * (keys + size + 1)
         found.append(Tiles(rows, count, l1, price.attention(layer, rows, count, chip)))
     return found
 

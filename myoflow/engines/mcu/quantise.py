@@ -213,7 +213,7 @@ class _Quantiser:
         if most >= 2**31 and value.dtype == "int32":  # any input must give a number of 32 bits
             coarser = 2.0 ** math.ceil(math.log2(most / 2**30.9))
             value, ratio = attrs.evolve(value, scale=float(value.scale) * coarser), ratio / coarser
-        elif most >= 2**31:
+        elif most >= 2**31 - 2**16:  # and what is added
             raise self._fail(op, "outputs too small against its inputs for 32 bits; is the layer trained?")
         mult, shift = multiplier(ratio)
         inputs = (place,) if other is None else (place, other)
@@ -258,13 +258,17 @@ class _Quantiser:
             raise self._fail(op, f"normalises rows of {op.width}, up to {WIDEST} have exact sums")
         value = self._value(number)
         gain, offset = (t.numpy().astype(np.float64) / value.scale for t in (op.gamma, op.beta))
-        shift = int(np.clip(14 - math.floor(math.log2(max(np.abs(gain).max(), 1e-9))), 4, 20))
+        largest = math.ceil(2**12 * math.sqrt(op.width) * (1 + 2**-20)) + 1  # a row's normalised values are below it
+        reach = float((largest * (np.abs(gain) / 2**12 + 2**-30) + np.abs(offset)).max()) + 0.6
+        shift = min(30, math.floor(math.log2((2**31 - 2**17) / reach)))
+        if shift < 1:
+            raise self._fail(op, "outputs too small against its inputs for 32 bits; is the layer trained?")
         floor = max(1, round(op.eps * op.width**2 / self.stream**2))
         made = q.Norm(
             op.name, (self.at[op.inputs[0]],), value, number,
-            np.rint(gain * 2.0**shift).astype(np.int32),
-            np.clip(np.rint(offset * 65536), -(2**31), 2**31 - 1).astype(np.int32),
-            shift + 12, floor,
+            np.rint(gain * 2.0 ** (shift - 12)).astype(np.int32),
+            (np.rint(offset * 2.0**shift) + 2 ** (shift - 1)).astype(np.int32),
+            shift, min(floor, 1 << 50),
         )  # fmt: skip
         self._push(made, number)
 

@@ -110,21 +110,19 @@ def _turned(x: Ints, turn: Ints) -> Ints:
 def _norm(layer: q.Norm, x: Ints) -> Ints:
     width = x.shape[-1]
     wide = x.astype(np.int64)
-    away = width * wide - wide.sum(-1, keepdims=True)
-    power = (away * away).sum(-1, keepdims=True) // width + layer.floor
-    root, lift = roots(power)
-    over = (1 << 61) // root
-    shift = 49 - lift // 2
-    n = (away * over + (np.int64(1) << (shift - 1))) >> shift
-    fine = n * layer.gain.astype(np.int64) + (layer.offset.astype(np.int64) << (layer.shift - 16))
-    return _clip((fine + (1 << (layer.shift - 1))) >> layer.shift, layer.out.dtype)
+    total = wide.sum(-1, keepdims=True)
+    power = width * (wide * wide).sum(-1, keepdims=True) - total * total + layer.floor
+    root, lift = roots(np.minimum(power, (1 << 50) - 1), 50)
+    away = (width * wide - total) << (lift // 2)
+    n = (away * ((1 << 49) // root) + (1 << 36)) >> 37
+    return _clip((n * layer.gain.astype(np.int64) + layer.offset) >> layer.shift, layer.out.dtype)
 
 
-def roots(power: Ints) -> tuple[Ints, Ints]:
-    """`(floor(sqrt(power << lift)), lift)`, lift even and such that the shifted number is in [2^60, 2^62)."""
+def roots(power: Ints, top: int) -> tuple[Ints, Ints]:
+    """`(floor(sqrt(power << lift)), lift)`, lift even and such that the shifted number is in [2^(top-2), 2^top)."""
     bits = np.frexp(power.astype(np.float64))[1].astype(np.int64)
     bits -= (power >> np.maximum(bits - 1, 0)) == 0  # rounding to float64 may have carried
-    lift = np.maximum(62 - bits, 0) & ~np.int64(1)
+    lift = np.maximum(top - bits, 0) & ~np.int64(1)
     shifted = power << lift
     root = np.sqrt(shifted.astype(np.float64)).astype(np.int64)
     root -= root * root > shifted

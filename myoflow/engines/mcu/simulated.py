@@ -73,7 +73,13 @@ class Simulated:
         made = write(sources, folder)
         command = toolchain.riscv_compiler() or []
         native = toolchain.native()
-        names = (*toolchain.KERNELS, "platform/pulp_open.S", "platform/pulp_open.c", "platform/bare.c")
+        names = (
+            *toolchain.KERNELS,
+            *toolchain.XPULP,
+            "platform/pulp_open.S",
+            "platform/pulp_open.c",
+            "platform/bare.c",
+        )
         words = ["-O3", "-ffreestanding", "-nostdlib", "-static", "-fno-builtin", f"-I{native}", f"-I{folder}"]
         words += ["-DMF_BARE", "-DMF_XPULP", '-DMF_L2=__attribute__((section(".l2")))', f"-DMF_CORES={chip.cores}"]
         words += [f"-DMF_L1={(chip.l1_kib - chip.l1_kept_kib) * 1024}", f"-DWORKER_STACK={WORKER_STACK}"]

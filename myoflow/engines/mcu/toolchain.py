@@ -13,7 +13,8 @@ from pathlib import Path
 from myoflow import library
 from myoflow.errors import InputError, MyoflowError
 
-KERNELS = ("mf_linear.c", "mf_attention.c", "mf_rows.c")
+KERNELS = ("mf_dots.c", "mf_linear.c", "mf_attention.c", "mf_rows.c")
+XPULP = ("mf_dots.S",)  # beside them with -DMF_XPULP
 SIGNAL = ("mf_signal.c", "mf_signal.h")
 HEADERS = ("mf.h", "mf_micro.h")
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror")

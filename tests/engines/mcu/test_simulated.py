@@ -37,9 +37,9 @@ def test_everything_lies_where_the_cluster_has_memory(built: tuple[Any, Simulate
     tiles = (CHIP.l1_kib - CHIP.l1_kept_kib) * 1024
     stacks = range(at["controller_stack"] - CONTROLLER_STACK - CHIP.cores * WORKER_STACK, at["controller_stack"])
     assert stacks.stop <= at["mf_l1"] or at["mf_l1"] + tiles <= stacks.start  # tiles and stacks do not meet
-    # lp.setup x0 over 14 instructions: the inner product runs without a branch
+    # lp.setup x0 over 24 instructions: the inner product runs without a branch
     words = [int.from_bytes(code[i : i + 4], "little") for i in range(0, len(code) - 3, 2)]
-    assert any(word & 0xFFF07FFF == 28 << 20 | 4 << 12 | 0x7B for word in words)
+    assert any(word & 0xFFF07FFF == 48 << 20 | 4 << 12 | 0x7B for word in words)
 
 
 def test_a_board_is_written_with_the_chips_memory(built: tuple[Any, Simulated]) -> None:

@@ -93,7 +93,7 @@ def _examples(run: Run, store: Store, model: Fitted, progress: Progress) -> Any:
 def _leaks(run: Run, store: Store, fold: int, plan: Plan) -> list[Finding]:
     """Whether recordings of the store were trained on, and whether its people were."""
     began = Path(read_json(run.folder / "data.json", {"store": ""})["store"])
-    original = open_store(began) if (began / "index.json").is_file() else None
+    original = open_store(began).only(run.recipe.data.only) if (began / "index.json").is_file() else None
     split, by = run.metrics["split"][fold - 1], run.recipe.data.split.by
     learned = {*split["train"], *split["valid"]}
     rows = original.rows if original is not None else ()

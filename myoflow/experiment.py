@@ -73,6 +73,8 @@ class Experiment:
             **self.task.summarise(models, self.recipe.evaluate, self.main),
             "audit": self.audit.plain(),
         }
+        if skipped := self.store.attrs.get("skipped"):
+            metrics["skipped"] = dict(skipped)  # recordings that conversion left out, and why
         if parity := self._parity():
             metrics["parity"] = parity
         self._report(metrics, models)

@@ -204,7 +204,7 @@ def _train(
     import torch
 
     from myoflow import train
-    from myoflow.network import fresh
+    from myoflow.network import continued, fresh
 
     def batches(epoch: int) -> Iterator[Batch]:
         rng = np.random.default_rng([seed, epoch])
@@ -213,6 +213,9 @@ def _train(
 
     torch.manual_seed(seed)
     module, told = fresh(network)
+    if settings.start is not None:
+        continued(module, settings.start)
+        told = (*told, f"training goes on from {settings.start}")
     settings.task.begin(module, split.train)
     for text in told:
         progress.say(text)

@@ -72,11 +72,26 @@ def gather(
         measures=recipe.train.task.measured(view.metrics),
         parity=view.metrics.get("parity", {}),
         curves=_curves(view.folder, recipe, view.models),
-        sections=(*recipe.train.task.sections(view), *(_backend_section(i, part) for i, part in enumerate(details, 1))),
+        sections=(
+            *recipe.train.task.sections(view),
+            *_skipped(view.metrics),
+            *(_backend_section(i, part) for i, part in enumerate(details, 1)),
+        ),
         timing=tuple(Timing(phase, seconds) for phase, seconds in timing.items()),
         environment=created,
         files=_files(view.folder),
     )
+
+
+def _skipped(metrics: Mapping[str, Any]) -> tuple[Section, ...]:
+    """Recordings that conversion left out because their files are wrong, a line each."""
+    found = metrics.get("skipped", {})
+    if not found:
+        return ()
+    many = "One recording was" if len(found) == 1 else f"{len(found)} recordings were"
+    text = f"{many} left out of the data, because the raw files are wrong (convert --skip-bad); no score counts them."
+    lines = tuple((f"{name}: {why}",) for name, why in found.items())
+    return (Section("skipped", "Skipped recordings", text, tables=(Grid(("recording, and what is wrong",), lines),)),)
 
 
 def _backend_section(number: int, part: Mapping[str, Any]) -> Section:
@@ -142,8 +157,18 @@ def _protocol(recipe: Recipe, metrics: Mapping[str, Any], plan: Plan) -> Protoco
         seeds=recipe.train.seeds,
         leaks=tuple(found["text"] for found in metrics["audit"] if found["leak"]),
         checks=tuple(found["text"] for found in metrics["audit"] if not found["leak"]),
-        notes=(f"even grid at {recipe.data.regularise:g} Hz by time stamps",) if recipe.data.regularise else (),
+        notes=_notes(recipe),
     )
+
+
+def _notes(recipe: Recipe) -> tuple[str, ...]:
+    """What else was done to the data, or to the network before it was trained."""
+    data = recipe.data
+    found = [f"even grid at {data.regularise:g} Hz by time stamps"] if data.regularise else []
+    found += [f"only recordings of {name} {_words(list(values))}" for name, values in data.only.items()]
+    if recipe.train.start is not None:
+        found.append(f"the network goes on from {recipe.train.start}")
+    return tuple(found)
 
 
 def _text(stage: Any) -> str:

@@ -40,6 +40,28 @@ def fresh(segment: Segment) -> tuple[torch.nn.Sequential, tuple[str, ...]]:
     return module, tuple(text for texts in told for text in texts)
 
 
+def continued(module: torch.nn.Module, start: str) -> None:
+    """Copy the weights of a run's whole network into one of the same stages.
+
+    Raises:
+        InputError: there are no weights, or they are of other stages or sizes.
+    """
+    from myoflow import tensors
+
+    found = {name.removeprefix("weight."): t for name, t in tensors.read(start).items() if name.startswith("weight.")}
+    wanted = module.state_dict()
+    for name in sorted({*wanted, *found}):
+        if name not in found or name not in wanted:
+            lacking = "has no" if name not in found else "has a"
+            raise InputError(f"train.start: {start} {lacking} '{name}': it was trained with other stages")
+        if wanted[name].ndim == 0 and found[name].numel() == 1:
+            found[name] = found[name].reshape(())  # as files keep single numbers
+        if found[name].shape != wanted[name].shape:
+            sizes = f"{tuple(found[name].shape)}, here {tuple(wanted[name].shape)}"
+            raise InputError(f"train.start: '{name}' of {start} has the shape {sizes}")
+    module.load_state_dict(found)
+
+
 def load(module: torch.nn.Module, weights: Mapping[str, Any]) -> None:
     """Copy weights into a module; every tensor of the module must be there.
 

@@ -8,7 +8,7 @@ import attrs
 from attrs.validators import and_, ge, gt, le, lt, optional
 
 from myoflow.errors import did_you_mean
-from myoflow.split import Split
+from myoflow.split import Item, Split
 from myoflow.task import TASKS, Task
 from myoflow.typed import Hz, Mismatch, frozen
 
@@ -52,6 +52,9 @@ class Data:
     `target` names a stream beside the EMG to learn, such as `kinematics`; `target_channels` keeps only these of it, in
     this order; `target_rate` reads it at that rate by linear interpolation, default its own.
 
+    `only` leaves out all recordings but those whose `subject`, `session`, `subset` or other attribute (`mode` of
+    speech) is one of these: `only: {subject: ["002"], mode: [audible, silent]}`.
+
     `share` trains on that share of each label's executions (one at least), drawn by `share_seed`, a smaller share a
     part of a larger one; what is learnt without labels (statistics of signal stages) still sees all. `also` adds
     stores, each under a name, which the subjects in the report bear before their own.
@@ -65,6 +68,7 @@ class Data:
     splice: bool = False
     channels: tuple[str, ...] | None = None
     every: int = attrs.field(default=1, validator=ge(1))
+    only: dict[str, tuple[Item, ...]] = attrs.Factory(dict)
     share: float = attrs.field(default=1.0, validator=and_(gt(0), le(1)))
     share_seed: int = attrs.field(default=0, validator=ge(0))
     also: dict[str, Also] = attrs.Factory(dict)
@@ -78,6 +82,9 @@ class Data:
         for i, label in enumerate(self.labels or ()):
             if label in (self.labels or ())[:i]:
                 raise Mismatch(f"names '{label}' twice", ("labels", i))
+        for name, values in self.only.items():
+            if not values:
+                raise Mismatch("is empty; name what to keep, or leave it out", ("only", name))
         for name in ("regularise", "target_rate"):
             rate = getattr(self, name)
             if rate is not None and not rate > 0:
@@ -95,7 +102,8 @@ class Train:
     `warmup` is a share of all steps. `batch` windows are one step on a device, `accumulate` batches one update.
     `clip` limits the gradient's norm. `patience` stops after so many epochs without a better validation loss.
     `mixup` is the alpha of its Beta distribution, 0 for none; `ema` the decay of averaged weights. Each of `seeds`
-    trains one model. Defaults are TinyMyo's fine-tuning (arXiv 2512.15729).
+    trains one model. `start` is a run (or its weights) of the same stages, whose whole network, heads and all, training
+    goes on from. Defaults are TinyMyo's fine-tuning (arXiv 2512.15729).
     """
 
     task: Task = attrs.field(
@@ -115,6 +123,7 @@ class Train:
     ema: float | None = attrs.field(default=None, validator=_all(gt(0), lt(1), null=True))
     precision: Literal["float32", "bf16"] = "float32"
     seeds: tuple[int, ...] = (0,)
+    start: str | None = None
 
     def __attrs_post_init__(self) -> None:
         for i, beta in enumerate(self.betas):

@@ -120,10 +120,11 @@ def convert_file(
 
 
 def locate_store(data: Data, progress: Progress, workers: Workers | None = None) -> Store:
-    """The store of a recipe's dataset; a simulated dataset is made (or completed) here.
+    """The recordings of a recipe's dataset that `data.only` leaves; a simulated set is made (or completed) here.
 
     Raises:
-        InputError: a real dataset that has not been converted yet, with the command that does it.
+        InputError: a real dataset that has not been converted yet, with the command that does it; or `data.only` asks
+            for what it has not.
     """
     from myoflow.card import load_card
     from myoflow.store import open_store
@@ -139,4 +140,4 @@ def locate_store(data: Data, progress: Progress, workers: Workers | None = None)
     store = open_store(path)
     if not store.rows:
         raise MyoflowError(f"{path} holds no recordings")
-    return store
+    return store.only(data.only)

@@ -17,6 +17,7 @@ from myoflow.readers.gaddy_files import Info, array, info_of, sound_of
 from myoflow.readers.source import File, Source
 from myoflow.readers.textgrid import Interval, tiers_of
 from myoflow.recording import Events, Recording, Stream
+from myoflow.text.spelling import CHARACTERS, letters, normalise
 from myoflow.typed import frozen
 
 if TYPE_CHECKING:
@@ -45,8 +46,9 @@ Place = tuple[str, str, int]  # set, session folder, number
 class Options:
     """Which sentences of `book` are held out, by index: `test`, `dev`, and the smaller `dev_original`.
 
-    `alignments: required` refuses a spoken sentence without a TextGrid, `given` takes what is there. `attributes` are
-    added to every recording as they are; use BIDS-EMG's names.
+    `alignments: required` refuses a spoken sentence without a TextGrid, `given` takes what is there. A text whose
+    letters are not all among `characters`, accents and punctuation aside, is refused; an empty list takes any.
+    `attributes` are added to every recording as they are; use BIDS-EMG's names.
     """
 
     book: str = ""
@@ -54,6 +56,7 @@ class Options:
     dev: tuple[int, ...] = ()
     dev_original: tuple[int, ...] = ()
     alignments: Literal["required", "given"] = "required"
+    characters: str = CHARACTERS
     attributes: dict[str, Any] = attrs.Factory(dict)
 
 
@@ -211,6 +214,8 @@ def _recording(
     given = dict(zip((*kinds, "grid"), files, strict=False))
     data = {kind: file.read() for kind, file in given.items()}
     info = info_of(attrs.evolve(given["info"], data=data["info"]))
+    if options.characters:
+        letters(normalise(info.text), given["info"].where, options.characters)
     emg = array(given["emg"], data["emg"], "f", (info.sizes[0], len(card.channels)))
     button = array(given["button"], data["button"], "bui", (info.sizes[0],))
     repairs = []

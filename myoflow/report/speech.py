@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy.typing as npt
 from myoflow.report.figures import INK, MUTED, WIDE, canvas, styled, svg, traces
 from myoflow.report.summary import Grid, Picture, Section
 from myoflow.report.words import count, percent
-from myoflow.speech.answers import DECODED, GREEDY, HEARD, UNDECODED, Transcripts
+from myoflow.speech.answers import DECODED, GREEDY, HEARD, UNAIDED, UNDECODED, Transcripts
 from myoflow.speech.shown import Shown, shown, wave_bytes, write_waves
 from myoflow.text.measures import aligned
 
@@ -126,7 +127,32 @@ def _transcripts(answers: Transcripts) -> Section:
     table = "".join(f"<th>{head}</th>" for head in heads)
     text = f'<div class="scroll"><table><thead><tr>{table}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
     note = "Wrong words bold with the right one behind, left-out words struck through, words too many with a plus."
-    return Section("transcripts", "Transcripts", figures=(Picture(text),), note=note)
+    return Section("transcripts", "Transcripts", _searched(answers), figures=(Picture(text),), note=note)
+
+
+def _searched(answers: Transcripts) -> str:
+    """Which words the search may give, and what its language model has read."""
+    told = json.loads(answers.told_of).get("decoding", {})
+    if not told:
+        return ""
+    words = "any word" if told["lexicon"] == "open" else f"{count(told['lexicon'])} words"
+    if told.get("words") == "corpus":
+        words += ", those of held-out sentences among them"
+    model = "no language model"
+    if told["order"]:
+        model = f"a {told['order']}-gram model of {told['language']}, of weight {told['model_weight']:g}"
+    return f"The search knows {words}, and {model}."
+
+
+def _chance(answers: Transcripts) -> str:
+    """What one says who hears nothing."""
+    told = json.loads(answers.told_of).get("chance", {})
+    if "unigram" not in told:
+        return ""
+    return (
+        "Without any signal: 100 % wrong who says nothing, "
+        f"{percent(told['unigram'])} % who says '{told['word']}' as often as a training sentence has words."
+    )
 
 
 def _by_kind(answers: Transcripts) -> Section:
@@ -137,7 +163,12 @@ def _by_kind(answers: Transcripts) -> Section:
         lengths[(words >= low) & (words <= high)] = f"{low} to {high} words" if high < 99 else f"{low} words or more"
     groups = (("mode", answers.mode), ("session", answers.session), ("length", lengths))
     counts = answers.counts()
-    columns = [("best path", GREEDY), ("with lexicon and LM", DECODED), ("voice, by the recogniser", HEARD)]
+    columns = [
+        ("best path", GREEDY),
+        ("without LM", UNAIDED),
+        ("with lexicon and LM", DECODED),
+        ("voice, by the recogniser", HEARD),
+    ]
     columns = [(name, row) for name, row in columns if counts[:, row, 3].sum()]
     rows = []
     for kind, values in groups:
@@ -147,4 +178,6 @@ def _by_kind(answers: Transcripts) -> Section:
             total = int(words[values == value].sum())
             rows.append((f"{kind}: {value}", count(int((values == value).sum())), count(total), *cells))
     heads = ("", "utterances", "words", *(f"WER {name}" for name, _ in columns))
-    return Section("errors", "Word errors by mode, session and length", tables=(Grid(heads, tuple(rows)),))
+    return Section(
+        "errors", "Word errors by mode, session and length", _chance(answers), tables=(Grid(heads, tuple(rows)),)
+    )

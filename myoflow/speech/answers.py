@@ -19,7 +19,8 @@ from myoflow.text.measures import Errors, character_errors, errors
 Array = npt.NDArray[Any]
 
 # The rows of a tally; each holds errors (substituted, left out, put in), and what there was.
-GREEDY, LETTERS, DECODED, OTHERS, HEARD, HEARD_PLAIN, FLOOR, SOUND, PHONES = range(9)
+GREEDY, LETTERS, DECODED, OTHERS, HEARD, HEARD_PLAIN, FLOOR, SOUND, PHONES, UNAIDED = range(10)
+ROWS = 10
 UNDECODED = "∅"  # stands for a text that nobody asked for; an empty text is an answer
 
 
@@ -59,15 +60,16 @@ def _integers(values: Any) -> Ints:
 @frozen(eq=False)
 class Transcripts(Answers):
     """One row an utterance. `text` is what was said in truth; `greedy` the best path's text, `decoded` that of the beam
-    search with lexicon and language model, `heard` and `heard_plain` what a recogniser makes of the synthesised voice
-    with and without its lexicon, `floor` what it makes of the true voice. A text that nobody asked for is UNDECODED.
+    search with lexicon and language model, `unaided` that of the search without the model, `heard` and `heard_plain`
+    what a recogniser makes of the synthesised voice with and without its lexicon, `floor` what it makes of the true
+    voice. A text that nobody asked for is UNDECODED.
 
     `audio` are spectra `(frame, band)` as log-mel, `mcd` their distance in dB from the true ones along the best
     warping, `frames` how many frames that has. `phones` (right, all) counts frames. `mean` is the training split's.
     """
 
     said: ClassVar[tuple[str, ...]] = (
-        "greedy", "decoded", "heard", "heard_plain", "audio", "mcd", "frames", "phones_right", "phones",
+        "greedy", "decoded", "unaided", "heard", "heard_plain", "audio", "mcd", "frames", "phones_right", "phones",
     )  # fmt: skip
     known: ClassVar[tuple[str, ...]] = (
         "subject", "session", "repetition", "recording", "start_s", "text", "mode", "twin", "floor",
@@ -75,6 +77,7 @@ class Transcripts(Answers):
     shared: ClassVar[tuple[str, ...]] = ("told_of",)
     functions: ClassVar[Mapping[str, Any]] = {
         "wer": _rate(DECODED),
+        "wer_no_lm": _rate(UNAIDED),
         "wer_greedy": _rate(GREEDY),
         "cer": _rate(LETTERS),
         "wer_control": _rate(OTHERS),
@@ -87,6 +90,7 @@ class Transcripts(Answers):
 
     greedy: Strings = field(converter=_texts)
     decoded: Strings = field(converter=_texts)
+    unaided: Strings = field(converter=_texts)
     heard: Strings = field(converter=_texts)
     heard_plain: Strings = field(converter=_texts)
     audio: Array = field(converter=_objects)
@@ -109,9 +113,10 @@ class Transcripts(Answers):
         self.check_rows()
 
     def counts(self) -> Floats:
-        """Every row's part of the tally, `(row, 9, 4)`."""
-        found = np.zeros((len(self), 9, 4))
-        pairs = {GREEDY: self.greedy, DECODED: self.decoded, HEARD: self.heard, HEARD_PLAIN: self.heard_plain}
+        """Every row's part of the tally, `(row, 10, 4)`."""
+        found = np.zeros((len(self), ROWS, 4))
+        pairs = {GREEDY: self.greedy, DECODED: self.decoded, UNAIDED: self.unaided, HEARD: self.heard}
+        pairs[HEARD_PLAIN] = self.heard_plain
         for i, text in enumerate(self.text):
             for row, said in (*pairs.items(), (FLOOR, self.floor)):
                 found[i, row] = _counted(errors, text, said[i])
@@ -124,7 +129,7 @@ class Transcripts(Answers):
         return found
 
     def tally(self, unit: Ints | None = None) -> Array:
-        """Errors and lengths added up by unit, `(unit, 9, 4)`."""
+        """Errors and lengths added up by unit, `(unit, 10, 4)`."""
         counts = self.counts()
         if unit is None:
             return np.asarray(counts.sum(0, keepdims=True))

@@ -27,6 +27,7 @@ FRAME_HZ = 22050 / 256  # of a voice's spectrum; dsp/mel.py
 
 MEASURES = {
     "wer": Measure("%", "lower"),
+    "wer_no_lm": Measure("%", "lower"),
     "wer_greedy": Measure("%", "lower"),
     "cer": Measure("%", "lower"),
     "wer_control": Measure("%", "higher"),

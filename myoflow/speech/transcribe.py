@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -13,8 +14,9 @@ from myoflow.dsp.distortion import cepstral_distortion
 from myoflow.speech.answers import UNDECODED, Transcripts
 from myoflow.speech.ask import answered, heads_of
 from myoflow.speech.sounds import heard_bands
-from myoflow.speech.words import decoder_of, log_softmax
+from myoflow.speech.words import chance, decoder_of, log_softmax
 from myoflow.tasks.recognise import Recognise
+from myoflow.text.beam import Weights
 from myoflow.text.spelling import greedy
 
 if TYPE_CHECKING:
@@ -36,7 +38,9 @@ def transcribe(task: Spoken, model: Fitted, examples: Utterances) -> Transcripts
     rows = len(examples)
     nothing = np.full(rows, UNDECODED)
     told: dict[str, Any] = {}
-    columns: dict[str, Any] = {name: nothing for name in ("greedy", "decoded", "heard", "heard_plain", "floor")}
+    columns: dict[str, Any] = {
+        name: nothing for name in ("greedy", "decoded", "unaided", "heard", "heard_plain", "floor")
+    }
     decoder = None
     if "text" in heads:
         assert isinstance(task, Recognise), "only it has a head for text"
@@ -46,6 +50,9 @@ def transcribe(task: Spoken, model: Fitted, examples: Utterances) -> Transcripts
         logs = [log_softmax(frames["text"]) for frames in found]
         columns["greedy"] = [greedy(log.argmax(-1).tolist(), task.characters) for log in logs]
         columns["decoded"] = [decoder.text(log) for log in logs]
+        alone = attrs.evolve(decoder, weights=Weights(0.0, 0.0))
+        columns["unaided"] = [alone.text(log) for log in logs]
+        told["chance"] = chance(examples.known, [target.text for target in examples.targets])
     sounds = [_sound(frames, target, examples) for frames, target in zip(found, examples.targets, strict=True)]
     if "audio" in heads:
         from myoflow.speech.judge import judged

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from myoflow.card import load_card
 from myoflow.errors import InputError
 from myoflow.text import arpa, corpus
 from myoflow.text.beam import Decoder
+from myoflow.text.measures import errors
 from myoflow.text.ngram import NGram, build
 from myoflow.text.tuning import tune
 
@@ -29,7 +31,7 @@ def decoder_of(task: Recognise, examples: Utterances, dev: Sequence[Array]) -> t
     """A search with the task's lexicon and language model, its weights chosen on the validation split; and what to say.
 
     `dev` are log-probabilities of `examples.tuned`. Neither lexicon nor model sees a sentence of dev or test, save
-    through `language` files, for which the user answers.
+    their words in `lexicon: corpus`, and through `language` files, for which the user answers.
 
     Raises:
         InputError: a language file that cannot be read.
@@ -39,14 +41,16 @@ def decoder_of(task: Recognise, examples: Utterances, dev: Sequence[Array]) -> t
     texts = [text for text in examples.known if text not in held]
     sentences, model, source = _language(task, examples, texts, held)
     lexicon: tuple[str, ...] | None = None
-    if task.lexicon == "closed":
-        words = {word for text in (*texts, *sentences) for word in text.split()}
+    if task.lexicon != "open":
+        more = held if task.lexicon == "corpus" else ()
+        words = {word for text in (*texts, *sentences, *more) for word in text.split()}
         if model is not None:
             words |= {word for word in model.words if not word.startswith("<")}
         lexicon = tuple(sorted(word for word in words if all(letter in task.characters for letter in word)))
     decoder = Decoder(task.characters, lexicon, model, width=task.beam)
     told: dict[str, Any] = {
         "lexicon": len(lexicon) if lexicon is not None else "open",
+        "words": task.lexicon,
         "language": source if model is not None else "none",
         "order": model.order if model is not None else 0,
         "beam": task.beam,
@@ -86,6 +90,19 @@ def _drawn(examples: Utterances, held: Collection[str]) -> list[str]:
     if card.reader != "simulated_speech":
         raise InputError("train.language: grammar is for simulated corpora; use training, or a file of sentences")
     return sample(str(card.options.get("grammar", "dates")), DRAWS, int(card.options.get("seed", 1)) + 1, held)
+
+
+def chance(known: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
+    """Word error rates of `texts` for one who knows the training sentences `known` and no signal: who says nothing, and
+    who says their most frequent word as often as they have words on average."""
+    words = Counter(word for text in known for word in text.split())
+    if not words:
+        return {"empty": 1.0}
+    best = min(words, key=lambda word: (-words[word], word))
+    guess = " ".join([best] * max(1, round(words.total() / len(known))))
+    found = [errors(text, guess) for text in texts]
+    rate = sum(e.wrong for e in found) / max(1, sum(e.words for e in found))
+    return {"empty": 1.0, "word": best, "unigram": round(rate, 4)}
 
 
 def log_softmax(logits: Array) -> Array:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from myoflow.errors import InputError, did_you_mean
+from myoflow.split import Item, unit_key
 from myoflow.store import index, layout, write
 from myoflow.store.index import Row
 
@@ -55,6 +56,38 @@ class Store:
         if identity not in self._by_id:
             raise InputError(f"{self.path} has no recording '{identity}'{did_you_mean(identity, self._by_id)}")
         return self._by_id[identity]
+
+    def only(self, wanted: Mapping[str, Sequence[Item]]) -> Store:
+        """The same store with those recordings alone whose attributes are among these, such as `mode: [silent]`.
+
+        `subject`, `session` and `subset` are known from the index. "01" and 1 are the same.
+
+        Raises:
+            InputError: no recording has such an attribute, or such a value of it, or nothing is left.
+        """
+        rows = self.rows
+        for name, values in wanted.items():
+            known = {row.id: self._told(row, name) for row in rows}
+            there = sorted({value for value in known.values() if value is not None})
+            if not there:
+                raise InputError(f"data.only.{name}: no recording of {self.path} says its {name}")
+            keys = {unit_key(value) for value in there}
+            for value in values:
+                if unit_key(value) not in keys:
+                    close = did_you_mean(str(value), there) or "."
+                    brief = f"{', '.join(there[:12])}{' ...' if len(there) > 12 else ''}"
+                    left = f"no recording that is left of {self.path} has {value}{close}"
+                    raise InputError(f"data.only.{name}: {left} There is: {brief}")
+            chosen = {unit_key(value) for value in values}
+            rows = tuple(row for row in rows if unit_key(known[row.id] or "") in chosen)
+        return self if rows == self.rows else Store(self.path, self.attrs, rows)
+
+    def _told(self, row: Row, name: str) -> str | None:
+        """What a recording says of itself: a field of the index, or an attribute that is a plain value."""
+        if name in ("subject", "session", "subset"):
+            return str(getattr(row, name)) or None
+        found = layout.metadata(self.path / row.id)["attributes"].get(name)
+        return str(found) if isinstance(found, str | int | float) else None
 
     def read(self, identity: str) -> xr.Dataset:
         """A whole group, lazily: `emg(channel, time)` in the recorder's integers, `gain(channel)`, events, streams."""

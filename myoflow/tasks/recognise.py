@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 class Recognise(Spoken):
     """CTC over characters (Graves et al. 2006), then a search for words.
 
-    `lexicon: closed` allows the words of the training sentences only, `open` any word. `order` is that of the n-gram
+    `lexicon: closed` allows the words of the training sentences only, `corpus` those of all sentences, held-out ones,
+    too (nothing else is learned from those; the report says so), `open` any word. `order` is that of the n-gram
     model of words, 0 for none; `language` where it learns: the `training` sentences, fresh sentences of the simulated
     corpus' `grammar` (without those of dev and test), or a file, one sentence a line, or an ARPA model. How much the
     model and each word weigh is chosen on the validation split. `beam` is how many prefixes stay in play.
     """
 
-    lexicon: Literal["closed", "open"] = "closed"
+    lexicon: Literal["closed", "corpus", "open"] = "closed"
     order: int = attrs.field(default=4, validator=ge(0))
     language: str = "training"
     beam: int = attrs.field(default=32, validator=ge(1))

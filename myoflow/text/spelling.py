@@ -10,6 +10,11 @@ from myoflow.errors import InputError
 
 CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789 "
 _PARTING = re.compile(r"[-–—‐‑:/]")
+_MONEY = re.compile(r"([£$€])\s?(\d[\d,.]*)")
+_SIGNS = {
+    "£": " pounds ", "$": " dollars ", "€": " euros ", "%": " percent ", "&": " and ", "+": " plus ", "=": " equals ",
+    "°": " degrees ", "æ": "ae", "œ": "oe", "ø": "o", "ß": "ss", "ł": "l", "đ": "d",
+}  # fmt: skip
 _NUMBER = re.compile(r"\d+(?:,\d{3})*")
 _SMALL = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 _SMALL += [f"{stem}teen" for stem in ("thir", "four", "fif", "six", "seven", "eigh", "nine")]
@@ -21,9 +26,13 @@ def normalise(text: str, *, dashes: Literal["part", "glue"] = "part", digits: Li
     """Lower case, no accents, no punctuation, single blanks: what word error rates are counted on.
 
     Dashes, slashes and colons part words; `dashes: glue` removes them as the published code does, which makes one word
-    of two. `digits: spell` writes whole numbers out. Other characters stay; `letters` says which cannot be spelled.
+    of two. `digits: spell` writes whole numbers out. Signs that are read aloud become words, an amount of money before
+    its currency. Other characters stay; `letters` says which cannot be spelled.
     """
     text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).lower()
+    text = _MONEY.sub(r"\2 \1", text)
+    for sign, word in _SIGNS.items():
+        text = text.replace(sign, word)
     if digits == "spell":
         text = _NUMBER.sub(lambda found: f" {spelled(int(found[0].replace(',', '')))} ", text)
     if dashes == "part":

@@ -15,6 +15,7 @@ def transcripts(**changes: object) -> Transcripts:
     fields: dict[str, object] = {
         "greedy": ["one two three", "for five", ""],
         "decoded": ["one two three", "four five", ""],
+        "unaided": ["one two three", "for five", "sick"],
         "heard": [UNDECODED] * 3,
         "heard_plain": [UNDECODED] * 3,
         "floor": [UNDECODED] * 3,
@@ -40,6 +41,7 @@ def test_metrics_by_hand():
     tally = transcripts().tally()
     value = {name: float(function(tally)[0]) for name, function in Transcripts.functions.items()}
     assert value["wer"] == pytest.approx(1 / 6)  # `six` was left out
+    assert value["wer_no_lm"] == pytest.approx(2 / 6)
     assert value["wer_greedy"] == pytest.approx(2 / 6)
     assert value["cer"] == pytest.approx((1 + 3) / len("one two threefour fivesix"))
     assert value["mcd"] == pytest.approx((2 * 30 + 5 * 10) / 40)
@@ -50,7 +52,7 @@ def test_metrics_by_hand():
 def test_tallies_of_units_add_up():
     answers = transcripts()
     units = answers.tally(np.array([0, 0, 1]))
-    assert units.shape == (2, 9, 4)
+    assert units.shape == (2, 10, 4)
     np.testing.assert_allclose(units.sum(0), answers.tally()[0])
 
 

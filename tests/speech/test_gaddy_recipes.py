@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 
 from myoflow.card import load_card
 from myoflow.conversion import convert
+from myoflow.errors import InputError
 from myoflow.models import plan_recipe
 from myoflow.network import build
 from myoflow.recipe import load
@@ -56,6 +60,88 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.write_bytes(data)
     convert(load_card("gaddy_silent_speech"), folder / "raw", folder / "gaddy.zarr")
     return folder / "gaddy.zarr"
+
+
+FOLDER = "emg_data/voiced_parallel_data/1-1"
+GRID = "text_alignments/1-1/1-1_{}_audio.TextGrid"
+
+
+def _no_sound(raw: Path, number: int) -> None:
+    (raw / FOLDER / f"{number}_audio.flac").unlink()
+
+
+def _no_text(raw: Path, number: int) -> None:
+    path = raw / FOLDER / f"{number}_info.json"
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "text"}))
+
+
+def _short_sound(raw: Path, number: int) -> None:
+    import soundfile
+
+    path = raw / FOLDER / f"{number}_audio.flac"
+    sound, rate = soundfile.read(path, dtype="int16")
+    soundfile.write(path, sound[: len(sound) // 3], rate)
+
+
+def _foreign_letter(raw: Path, number: int) -> None:
+    path = raw / FOLDER / f"{number}_info.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"text": "one two \u03b1"}))
+
+
+def _other_grid(raw: Path, number: int) -> None:
+    text = (raw / GRID.format(number)).read_text()
+    for word in ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "zero"]:
+        text = text.replace(f'"{word}"', '"martian"')
+    (raw / GRID.format(number)).write_text(text)
+
+
+def _no_grid(raw: Path, number: int) -> None:
+    (raw / GRID.format(number)).unlink()
+
+
+BROKEN: dict[str, tuple[Callable[[Path, int], None], str]] = {
+    "no sound": (_no_sound, "utterance {n} of voiced_parallel_data/1-1 lacks {n}_audio.flac"),
+    "no text": (_no_text, "1-1/{n}_info.json: has no 'text'"),
+    "a short sound": (_short_sound, "but the EMG of utterance {n} of voiced_parallel_data/1-1"),
+    "a foreign letter": (_foreign_letter, "1-1/{n}_info.json: cannot spell '\u03b1'"),
+    "another's alignment": (_other_grid, "are not the text of utterance {n} of voiced_parallel_data/1-1"),
+    "no alignment": (_no_grid, "utterance {n} of voiced_parallel_data/1-1 has no text_alignments/1-1/1-1_{n}_audio"),
+}
+
+
+def _spoken(raw: Path) -> list[int]:
+    """Numbers of the spoken training sentences."""
+    told = {int(p.name.split("_")[0]): json.loads(p.read_text()) for p in (raw / FOLDER).glob("*_info.json")}
+    return sorted(number for number, info in told.items() if info["sentence_index"] in range(20, 26))
+
+
+@pytest.mark.parametrize("how", list(BROKEN))
+def test_a_broken_utterance_is_named_in_one_line(store: Path, tmp_path: Path, how: str) -> None:
+    raw = Path(shutil.copytree(store.parent / "raw", tmp_path / "raw"))
+    breaks, says = BROKEN[how]
+    number = _spoken(raw)[0]
+    breaks(raw, number)
+    with pytest.raises(InputError) as caught:
+        convert(load_card("gaddy_silent_speech"), raw, tmp_path / "s.zarr")
+    assert says.format(n=number) in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_was_skipped_stands_in_report_and_metrics(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = Path(shutil.copytree(store.parent / "raw", tmp_path / "raw"))
+    spoken = _spoken(raw)
+    for number, (breaks, _) in zip(spoken, BROKEN.values(), strict=True):
+        breaks(raw, number)
+    done = convert(load_card("gaddy_silent_speech"), raw, tmp_path / "s.zarr", skip_bad=True)
+    monkeypatch.setenv("MYOFLOW_CACHE", str(tmp_path / "cache"))
+    _, folder = _run("silent_speech_gaddy_text", tmp_path / "s.zarr", tmp_path)
+    told = json.loads((folder / "metrics.json").read_text())["skipped"]
+    assert told == dict(done.skipped) and len(told) == len(BROKEN)
+    page = html.unescape((folder / "report.html").read_text())
+    for number, (_, says) in zip(spoken, BROKEN.values(), strict=True):
+        (why,) = [why for name, why in told.items() if name.endswith(f"voiced/run-{number:04d}")]
+        assert says.format(n=number) in why and why in page
 
 
 def _run(recipe: str, store: Path, folder: Path, *more: str) -> tuple[dict[str, float], Path]:

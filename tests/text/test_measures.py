@@ -59,6 +59,8 @@ def test_other_sentences_are_the_control():
         ("03:09 AM", {}, "03 09 am"),
         ("It's  café, “Élan”!", {}, "its cafe elan"),
         ("1,250 men at 7", {"digits": "spell"}, "one thousand two hundred fifty men at seven"),
+        ("It cost £1,250, or 5%.", {}, "it cost 1250 pounds or 5 percent"),
+        ("Smith & Œdipus", {}, "smith and oedipus"),
         ("", {}, ""),
     ],
 )

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.floating[Any]]
 
+GRIFFIN_LIM = "griffin_lim"  # the vocoder that needs no training
+OF_RUN = "weight.hifigan."  # what a run puts before a generator's tensors
 EPOCH = 50  # updates between two lines of the learning curve
 
 
@@ -66,10 +68,11 @@ class Voice:
 
     @classmethod
     def load(cls, path: Path | str) -> Voice:
-        """A generator of ours or HiFi-GAN's published `g_XXXXXXXX`, read without running code. Raises InputError."""
+        """A generator of ours, that of a vocoder's run (its folder), or HiFi-GAN's published `g_XXXXXXXX`; none of
+        their code is run. Raises InputError."""
         from myoflow.nn.hifigan import load
 
-        return cls(load(tensors.read(path)))
+        return cls(load({name.removeprefix(OF_RUN): value for name, value in tensors.read(path).items()}))
 
     def onnx(self) -> bytes:
         """The generator as an ONNX model: input `bands` `(utterance, frame, band)`, output `sound`, both sizes free.
@@ -77,6 +80,18 @@ class Voice:
         Raises MyoflowError: torch cannot export it, or the model does not give what torch gives.
         """
         return _exported(self)
+
+
+def speaker(vocoder: str = GRIFFIN_LIM) -> Callable[[Floats], Floats]:
+    """What makes sound `(time,)` at 22 050 Hz of one utterance's log-mel bands `(frame, band)`.
+
+    `vocoder` is `griffin_lim`, or where `Voice.load` finds a trained generator. Raises InputError: it does not.
+    """
+    if vocoder != GRIFFIN_LIM:
+        return Voice.load(vocoder).sound
+    from myoflow.dsp.mel import griffin_lim
+
+    return griffin_lim
 
 
 def train_vocoder(

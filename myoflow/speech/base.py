@@ -49,6 +49,7 @@ class Spoken(Task):
     lives: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
     sound: ClassVar[bool] = False
+    vocoder: str = "griffin_lim"  # a field of those tasks that have sound
 
     def check(self, plan: Plan) -> None:
         """The pipeline ends in the heads that this task needs."""
@@ -76,6 +77,12 @@ class Spoken(Task):
     def characters(self) -> str:
         """The alphabet of texts."""
         return CHARACTERS
+
+    def begin(self, module: torch.nn.Module, examples: Any) -> None:
+        """A vocoder that cannot be read is told of before training. Raises InputError."""
+        from myoflow.voicing import speaker
+
+        speaker(self.vocoder)
 
     def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Utterances]:
         """Utterances of a fold; the test part knows the others' texts, and which it may tune on."""

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from myoflow.dsp.mel import RATE_HZ, griffin_lim
+from myoflow.dsp.mel import RATE_HZ
 from myoflow.progress import Progress
 from myoflow.speech.answers import UNDECODED
 from myoflow.text.beam import Decoder
 from myoflow.text.ngram import build
 from myoflow.text.tuning import tune
+from myoflow.voicing import GRIFFIN_LIM, speaker
 
 if TYPE_CHECKING:
     from myoflow.hearing import Judge
@@ -28,9 +29,14 @@ LEAST = 20  # training voices, below which nobody can learn to listen
 
 
 def judged(
-    sounds: Sequence[Array], examples: Utterances, decoder: Decoder | None, epochs: int, told: dict[str, Any]
+    sounds: Sequence[Array],
+    examples: Utterances,
+    decoder: Decoder | None,
+    epochs: int,
+    told: dict[str, Any],
+    vocoder: str = GRIFFIN_LIM,
 ) -> dict[str, list[str]]:
-    """What is heard in each predicted spectrum, made audible, and in the true voices, as columns of Transcripts.
+    """What is heard in each predicted spectrum, made audible by `vocoder`, and in the true voices, for Transcripts.
 
     The recogniser learns from the voices of training utterances; `decoder` (or one of their words) is what it
     searches words with, its weights chosen on true voices of the validation split. Too few voices: nothing is heard.
@@ -39,15 +45,16 @@ def judged(
         return {}
     judge = _judge(examples, epochs)
     search = _search(judge, examples, decoder)
+    speak = speaker(vocoder)
     heard, plain, floor = [], [], []
     with Progress().phase("Listening to voices", len(sounds)) as advance:
         for bands, target in zip(sounds, examples.targets, strict=True):
-            wave = griffin_lim(bands)
+            wave = speak(bands)
             heard.append(judge.heard(wave, RATE_HZ, search))
             plain.append(judge.heard(wave, RATE_HZ))
             floor.append(judge.text(target.mel, search) if len(target.mel) else UNDECODED)
             advance(1)
-    told["recogniser"] = {"voices": len(examples.voices), "epochs": epochs, "vocoder": "griffin_lim"}
+    told["recogniser"] = {"voices": len(examples.voices), "epochs": epochs, "vocoder": vocoder}
     return {"heard": heard, "heard_plain": plain, "floor": floor}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from attrs import frozen
 
 from myoflow.dsp.alignment import partners
-from myoflow.dsp.mel import FRAME_HZ, RATE_HZ, griffin_lim, log_mel
+from myoflow.dsp.mel import FRAME_HZ, RATE_HZ, log_mel
 from myoflow.engine import Parameters
 from myoflow.files import beside, read_json
 from myoflow.pipeline import compile_steps
@@ -19,6 +20,7 @@ from myoflow.prepare import find_cut
 from myoflow.recording import Recording
 from myoflow.speech.answers import UNDECODED, Transcripts
 from myoflow.speech.sounds import voice_of
+from myoflow.voicing import GRIFFIN_LIM, speaker
 
 if TYPE_CHECKING:
     from myoflow.task import View
@@ -87,7 +89,7 @@ def _one(answers: Transcripts, row: int, recording: Recording, voice: Recording,
             "true": true,
             "predicted": predicted,
             "true_wave": true_wave,
-            "predicted_wave": griffin_lim(predicted),
+            "predicted_wave": speaker(vocoder_of(answers))(predicted),
         }
     spans = spans_of(voice, times) if times is not None or voice is recording else ()
     return Shown(
@@ -126,6 +128,11 @@ def spans_of(recording: Recording, times: Array | None) -> tuple[tuple[float, fl
     return tuple(found)
 
 
+def vocoder_of(answers: Transcripts) -> str:
+    """What their spectra were made audible by."""
+    return str(json.loads(answers.told_of).get("vocoder", GRIFFIN_LIM))
+
+
 def wave_bytes(sound: Array) -> bytes:
     """A WAV file of 16 bits of sound `(time,)` at 22 050 Hz, full scale 1."""
     from scipy.io import wavfile
@@ -138,8 +145,9 @@ def wave_bytes(sound: Array) -> bytes:
 def write_waves(folder: Path, answers: Transcripts) -> None:
     """The predicted voice of every utterance as a WAV file named after its recording; those there are kept."""
     folder.mkdir(parents=True, exist_ok=True)
+    speak = speaker(vocoder_of(answers))
     for recording, bands in zip(answers.recording, answers.audio, strict=True):
         path = folder / (str(recording).replace("/", "_") + ".wav")
         if len(bands) and not path.is_file():
             with beside(path) as part:
-                part.write_bytes(wave_bytes(griffin_lim(bands)))
+                part.write_bytes(wave_bytes(speak(bands)))

@@ -57,8 +57,9 @@ def transcribe(task: Spoken, model: Fitted, examples: Utterances) -> Transcripts
     if "audio" in heads:
         from myoflow.speech.judge import judged
 
-        epochs = getattr(task, "listener_epochs", 0)
-        columns |= judged([sound["audio"] for sound in sounds], examples, decoder, epochs, told)
+        told["vocoder"] = task.vocoder
+        bands = [sound["audio"] for sound in sounds]
+        columns |= judged(bands, examples, decoder, getattr(task, "listener_epochs", 0), told, task.vocoder)
     measured = {name: [sound[name] for sound in sounds] for name in sounds[0]} if sounds else {}
     return Transcripts(
         **columns,

@@ -10,6 +10,7 @@ from attrs.validators import ge, gt
 from myoflow.task import task
 from myoflow.tasks.recognise import Recognise
 from myoflow.typed import frozen
+from myoflow.voicing import GRIFFIN_LIM
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,7 @@ class Speech(Recognise):
     silent_weight: float = attrs.field(default=1.0, validator=ge(0))
     mel_scale: float = attrs.field(default=2.0, validator=gt(0))
     listener_epochs: int = attrs.field(default=40, validator=ge(0))
+    vocoder: str = GRIFFIN_LIM
 
     defaults: ClassVar[tuple[str, ...]] = (
         "wer", "wer_greedy", "cer", "wer_control", "mcd", "wer_audio", "wer_audio_floor", "phoneme_accuracy",

@@ -10,6 +10,7 @@ from attrs.validators import ge, gt
 from myoflow.speech.base import Spoken
 from myoflow.task import task
 from myoflow.typed import frozen
+from myoflow.voicing import GRIFFIN_LIM
 
 if TYPE_CHECKING:
     import torch
@@ -24,13 +25,15 @@ class Transduce(Spoken):
     (Gaddy and Klein 2020 and 2021). `silent_weight` is how much its frames weigh. Bands are divided by `mel_scale`
     after their mean over the training split is taken off: with a larger scale phonemes weigh more. The published code
     divides by 9.84, which is no standard deviation of such bands. A recogniser trained on the true voices for
-    `listener_epochs` (0 for none) says how much of the made ones is understood; speech/judge.py.
+    `listener_epochs` (0 for none) says how much of the made ones is understood; speech/judge.py. `vocoder` makes them
+    audible: `griffin_lim`, or the run of a vocoder's recipe, or a file of HiFi-GAN's weights.
     """
 
     phoneme_weight: float = attrs.field(default=0.5, validator=ge(0))
     silent_weight: float = attrs.field(default=1.0, validator=ge(0))
     mel_scale: float = attrs.field(default=2.0, validator=gt(0))
     listener_epochs: int = attrs.field(default=40, validator=ge(0))
+    vocoder: str = GRIFFIN_LIM
 
     defaults: ClassVar[tuple[str, ...]] = ("mcd", "wer_audio", "wer_audio_floor", "phoneme_accuracy")
     needs: ClassVar[tuple[str, ...]] = ("audio",)

@@ -89,9 +89,10 @@ def session(settings: Speech, number: int, silent: bool) -> Session:
     said = []
     for clip, index in enumerate(order):
         rng = stream(settings, 3, number, silent, clip)
-        said.append(
-            timing.script(sentences(settings)[index], rng, silent=silent) if index >= 0 else timing.silence(rng)
-        )
+        if index < 0:
+            said.append(timing.silence(rng))
+        else:
+            said.append(timing.script(sentences(settings)[index], rng, silent=silent, pace=settings.pace))
     lengths = np.array([round(script.seconds * RATE_HZ) for script in said])
     baseline = recorder.baselines(stream(settings, 4, number, silent), lengths / RATE_HZ)
     return Session(number, silent, order, tuple(said), np.concatenate([[0], lengths.cumsum()]), baseline)

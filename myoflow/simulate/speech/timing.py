@@ -38,8 +38,8 @@ class Script:
     seconds: float
 
 
-def script(text: str, rng: np.random.Generator, *, silent: bool = False) -> Script:
-    """How a sentence is said this time.
+def script(text: str, rng: np.random.Generator, *, silent: bool = False, pace: float = 1.0) -> Script:
+    """How a sentence is said this time, its phones `pace` times as long as in fluent speech.
 
     Two calls differ as two readings do; a silent one is in addition stretched and squeezed by a slow random factor per
     phone, so that finding which moment of it belongs to which moment of a voiced one is a problem of its own.
@@ -48,7 +48,7 @@ def script(text: str, rng: np.random.Generator, *, silent: bool = False) -> Scri
     said: list[tuple[str, float, int]] = [(SILENCE, float(rng.uniform(0.15, 0.3)), -1)]
     for number, word in enumerate(words):
         for name in pronounce(word):
-            seconds = phones()[name].seconds * float(np.exp(SPREAD * rng.standard_normal()))
+            seconds = pace * phones()[name].seconds * float(np.exp(SPREAD * rng.standard_normal()))
             said.append((name, seconds * (FINAL if number == len(words) - 1 else 1.0), number))
         if number < len(words) - 1 and rng.random() < PAUSES:
             said.append((SILENCE, float(rng.uniform(0.04, 0.12)), -1))

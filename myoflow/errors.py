@@ -52,11 +52,17 @@ class RecipeError(InputError):
 
 
 class PlanError(InputError):
-    """A stage cannot take what the stage before it gives. `stage` is its index in the pipeline."""
+    """A stage cannot take what the stage before it gives. `stage` is its index in the pipeline, or in the named `head`.
 
-    def __init__(self, message: str, stage: int | None = None, field: str | None = None) -> None:
+    A head that is not there stands for the section `heads`.
+    """
+
+    def __init__(
+        self, message: str, stage: int | None = None, field: str | None = None, head: str | None = None
+    ) -> None:
         self.stage = stage
         self.field = field
+        self.head = head
         super().__init__(message)
 
 

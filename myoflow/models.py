@@ -70,7 +70,9 @@ def plan_recipe(recipe: Recipe, backend: str | None = None, spec: Spec | None = 
             if recipe.data.split.by == "repetition":
                 _refuse_recording_statistics(plans[name], cut)
         except PlanError as error:
-            raise recipe.located(error, None if name == main_name(recipe) else name) from None
+            if name != main_name(recipe):
+                raise recipe.located(error, name) from None
+            raise recipe.located(error, head=error.head if recipe.heads else None) from None
     return plans
 
 

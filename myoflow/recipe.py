@@ -128,7 +128,7 @@ class Recipe:
         document, trails = self.origin.document, self.origin.pipeline
         section: Trail = ("pipeline",)
         if head is not None:
-            trails, section = self.origin.heads[head], ("heads", head)
+            trails, section = self.origin.heads.get(head, ()), ("heads", head)
         if baseline is not None:
             cut = cutting(self.pipeline)
             shared = 0 if cut is None else cut + 1

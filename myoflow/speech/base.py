@@ -60,18 +60,19 @@ class Spoken(Task):
         for name in self.needs:
             if name not in found:
                 there = ", ".join(found)
-                raise PlanError(f"{self.name} needs a head called '{name}', the pipeline's are {there}")
+                raise PlanError(f"{self.name} needs a head called '{name}', the pipeline's are {there}", head=name)
         for name in ("audio", "phonemes"):
             if name in found:
                 rate = found[name].rate_hz * getattr(stage_of(plan, name), "per_frame", 1)
                 if abs(rate / FRAME_HZ - 1) > 0.001:
                     raise PlanError(
                         f"the head '{name}' gives {rate:.6g} frames a second, but a voice has {FRAME_HZ:.6g}: "
-                        f"resample to {FRAME_HZ * 8:.10g} Hz before strides of 8 in all, or set per_frame"
+                        f"resample to {FRAME_HZ * 8:.10g} Hz before strides of 8 in all, or set per_frame",
+                        head=name,
                     )
         alphabet = (*self.characters, BLANK)
         if "text" in found and found["text"].labels != alphabet:
-            raise PlanError(f"the head 'text' has other characters than the task: '{self.characters}'")
+            raise PlanError(f"the head 'text' has other characters than the task: '{self.characters}'", head="text")
 
     @property
     def characters(self) -> str:

@@ -47,6 +47,35 @@ def test_a_corpus_small_enough_to_do_by_hand() -> None:
     assert 10 ** model.score(("a",), "a")[0] == pytest.approx(0.5 * a)  # never seen: backs off
 
 
+# What KenLM's lmplz (-o 3 --discount_fallback) makes of these sentences: n-gram, log10 p, log10 back-off; its own test
+# data, lm/common/test_data/toy0.arpa and toy1.arpa of github.com/kpu/kenlm.
+LMPLZ = {
+    "a a b a, b a a b": """
+        <unk> -0.90309 0, a -0.46943438 -0.30103, </s> -0.5720968 0, b -0.5720968 -0.30103,
+        <s>_a -0.37712017 -0.30103, a_a -0.37712017 -0.30103, b_a -0.2984526 -0.30103, a_</s> -0.58682007 0,
+        b_</s> -0.5220179 0, <s>_b -0.41574955 -0.30103, a_b -0.58682007 -0.30103,
+        <s>_a_a -0.14885087 0, b_a_a -0.33741078 0, <s>_b_a -0.124077894 0, a_b_a -0.2997394 0, b_a_</s> -0.42082912 0,
+        a_b_</s> -0.397617 0, a_a_b -0.20102891 0""",
+    "a a b b b b b b b, c": """
+        <unk> -1 0, a -0.6146491 -0.30103, </s> -0.6146491 0, c -0.7659168 -0.30103, b -0.6146491 -0.30103,
+        <s>_a -0.4301247 -0.30103, a_a -0.4301247 -0.30103, c_</s> -0.20660876 0, b_</s> -0.5404639 0,
+        <s>_c -0.4740302 -0.30103, a_b -0.4301247 -0.30103, b_b -0.3422159 -0.47712123,
+        <s>_a_a -0.1638568 0, <s>_c_</s> -0.09113217 0, b_b_</s> -0.7462621 0, a_a_b -0.1638568 0, a_b_b -0.13823806 0,
+        b_b_b -0.13375957 0""",
+}
+
+
+@pytest.mark.parametrize("text", list(LMPLZ))
+def test_the_numbers_are_those_of_lmplz(text: str) -> None:
+    model = build([sentence.split() for sentence in text.split(", ")], 3)
+    wanted = {tuple(gram.split("_")): (p, b) for gram, p, b in (row.split() for row in LMPLZ[text].split(","))}
+    grams = {gram for table in model.probability for gram in table} - {(BEGIN,)}
+    assert grams == set(wanted)
+    for gram, (probability, backoff) in wanted.items():
+        assert model.probability[len(gram) - 1][gram] == pytest.approx(float(probability), abs=2e-7)
+        assert model.backoff[len(gram) - 1].get(gram, 0.0) == pytest.approx(float(backoff), abs=2e-7)
+
+
 def test_what_was_read_more_often_is_likelier() -> None:
     model = build([["turn", "left"]] * 9 + [["turn", "right"]], 3)
     assert model.sentence(["turn", "left"]) > model.sentence(["turn", "right"]) > model.sentence(["left", "turn"])

@@ -6,7 +6,6 @@
  * word of the first. */
 #if defined(MF_XPULP)
 
-    .option norvc
     .text
 
 /* lp.setup x0, count, end: what follows up to `end` (2 bytes a unit from here) is repeated without a branch */
@@ -41,6 +40,8 @@
 /* 24 instructions: x of four rows to t0..t3, w of four columns through t4 and t5, sums of row 0 in s0..s3, of row 1 in
  * s4..s7, of row 2 in s8..s11, of row 3 in a6, a7, t6, ra */
 .macro turn load_x, load_w, product
+    .option push
+    .option norvc
     \load_x t0, a1, a0
     \load_x t1, a1, a0
     \load_x t2, a1, a0
@@ -65,6 +66,7 @@
     \product s7, t1, t5
     \product s11, t2, t5
     \product ra, t3, t5
+    .option pop
 .endm
 
 /* a0 x, a1 step, a2 w, a3 stride, a4 taps, a5 start, a6 y, a7 across */

@@ -2,6 +2,7 @@
 #include "mf_micro.h"
 
 #define ALIGN(n) (((uint32_t)(n) + 7u) & ~7u)
+#define WIDEST 22 /* bits: a zero of 8 more fits beside the upper word of a product */
 
 /* One tile: its place in the whole, and its copies in L1. */
 typedef struct {
@@ -24,7 +25,7 @@ typedef struct {
  * and the width of the tile. Not in `work`, whose fields would be read again behind every byte written. */
 typedef struct {
     int32_t row, col;
-    int32_t lead, down, half, zero;
+    int32_t lead, down, half; /* half of the unit that goes, and `zero` units */
     int32_t across;
 } block;
 
@@ -80,10 +81,28 @@ typedef void (*finisher)(const work *p, const block *b, const int32_t *acc);
 
 #define FINISHER static inline __attribute__((always_inline)) void
 
+/* Four, unknown to the compiler: rows stay a loop, for all of a block's code is to fit a core's cache of 512 bytes. */
+static inline int32_t four(void)
+{
+    int32_t count = 4;
+    __asm__("" : "+r"(count));
+    return count;
+}
+
 FINISHER requantised(const block *b, const int32_t *acc, const int32_t *mult, int32_t *v)
 {
     for (int32_t i = 0; i < 4; i++)
-        v[i] = (mf_upper((int32_t)((uint32_t)acc[i] << b->lead), mult[i]) + b->half) >> b->down;
+        v[i] = (mf_upper(acc[i], mult[i]) + b->half) >> b->down;
+}
+
+/* The same for results that are finer than a sum's unit over four. */
+FINISHER lifted(const block *b, const int32_t *acc, const int32_t *mult, int32_t *v)
+{
+    int32_t up[4];
+
+    for (int32_t i = 0; i < 4; i++)
+        up[i] = (int32_t)((uint32_t)acc[i] << b->lead);
+    requantised(b, up, mult, v);
 }
 
 FINISHER finish_int8(const work *p, const block *b, const int32_t *acc)
@@ -92,10 +111,10 @@ FINISHER finish_int8(const work *p, const block *b, const int32_t *acc)
     int8_t *y = (int8_t *)p->now.y + b->row * b->across + b->col;
     int32_t v[4];
 
-    for (int32_t r = 0; r < 4; r++, y += b->across) {
-        requantised(b, acc + 4 * r, mult, v);
+    for (int32_t left = four(); left > 0; left--, acc += 4, y += b->across) {
+        requantised(b, acc, mult, v);
         for (int32_t i = 0; i < 4; i++)
-            y[i] = (int8_t)mf_clip8(v[i] + b->zero);
+            y[i] = (int8_t)mf_clip8(v[i]);
     }
 }
 
@@ -105,10 +124,10 @@ FINISHER finish_transposed(const work *p, const block *b, const int32_t *acc)
     int8_t *y = (int8_t *)p->now.y + b->col * across + b->row;
     int32_t v[4];
 
-    for (int32_t r = 0; r < 4; r++, y++) {
-        requantised(b, acc + 4 * r, mult, v);
+    for (int32_t left = four(); left > 0; left--, acc += 4, y++) {
+        requantised(b, acc, mult, v);
         for (int32_t i = 0; i < 4; i++)
-            y[i * across] = (int8_t)mf_clip8(v[i] + b->zero);
+            y[i * across] = (int8_t)mf_clip8(v[i]);
     }
 }
 
@@ -119,10 +138,10 @@ FINISHER finish_table(const work *p, const block *b, const int32_t *acc)
     int8_t *y = (int8_t *)p->now.y + b->row * b->across + b->col;
     int32_t v[4];
 
-    for (int32_t r = 0; r < 4; r++, y += b->across) {
-        requantised(b, acc + 4 * r, mult, v);
+    for (int32_t left = four(); left > 0; left--, acc += 4, y += b->across) {
+        requantised(b, acc, mult, v);
         for (int32_t i = 0; i < 4; i++)
-            v[i] = table[mf_clip8(v[i] + b->zero)];
+            v[i] = table[mf_clip8(v[i])];
         for (int32_t i = 0; i < 4; i++)
             y[i] = (int8_t)v[i];
     }
@@ -136,9 +155,9 @@ FINISHER finish_rotary(const work *p, const block *b, const int32_t *acc)
     int32_t at = (p->now.row + b->row) % period;
     int32_t v[4];
 
-    for (int32_t r = 0; r < 4; r++, y += b->across) {
+    for (int32_t left = four(); left > 0; left--, acc += 4, y += b->across) {
         const int16_t *angle = p->turn + at * out + p->now.col + b->col;
-        requantised(b, acc + 4 * r, mult, v);
+        lifted(b, acc, mult, v);
         turned(v[0], v[1], angle[0], angle[1], y);
         turned(v[2], v[3], angle[2], angle[3], y + 2);
         at = at + 1 == period ? 0 : at + 1;
@@ -151,8 +170,8 @@ FINISHER finish_int16(const work *p, const block *b, const int32_t *acc)
     int16_t *y = (int16_t *)p->now.y + b->row * b->across + b->col;
     int32_t v[4];
 
-    for (int32_t r = 0; r < 4; r++, y += b->across) {
-        requantised(b, acc + 4 * r, mult, v);
+    for (int32_t left = four(); left > 0; left--, acc += 4, y += b->across) {
+        lifted(b, acc, mult, v);
         for (int32_t i = 0; i < 4; i++)
             y[i] = (int16_t)mf_clip16(v[i]);
     }
@@ -165,8 +184,8 @@ FINISHER finish_sum(const work *p, const block *b, const int32_t *acc)
     int16_t *y = (int16_t *)p->now.y + at;
     int32_t v[4];
 
-    for (int32_t r = 0; r < 4; r++, y += b->across, other += b->across) {
-        requantised(b, acc + 4 * r, mult, v);
+    for (int32_t left = four(); left > 0; left--, acc += 4, y += b->across, other += b->across) {
+        requantised(b, acc, mult, v);
         for (int32_t i = 0; i < 4; i++)
             v[i] += other[i];
         for (int32_t i = 0; i < 4; i++)
@@ -200,9 +219,11 @@ static inline __attribute__((always_inline)) void multiply(const work *p, int co
     const mf_linear *l = &p->layer;
     const tile t = p->now;
     const int32_t taps = l->taps, step = l->step, wide = (t.cols + 3) >> 2, down = l->shift + l->lead - 32;
-    block b = {.lead = l->lead, .down = down, .half = 1 << ((down - 1) & 31), .zero = l->zero, .across = t.cols};
+    block b = {.lead = l->lead, .down = down, .across = t.cols};
     int32_t first, end, acc[16];
 
+    if (down > 0 && down <= WIDEST)
+        b.half = (1 << (down - 1)) + l->zero * (1 << down);
     mf_share(((t.rows + 3) >> 2) * wide, core, &first, &end);
     b.row = 4 * (first / wide);
     b.col = 4 * (first % wide);
@@ -235,7 +256,10 @@ JOB(any)
 
 static mf_job job_of(const mf_linear *l, int32_t has_other)
 {
-    if (l->lead < 0 || (l->transposed && l->epilogue != MF_INT8))
+    const int32_t fine = l->epilogue == MF_ROTARY || (l->epilogue == MF_INT16 && !has_other);
+
+    if (l->lead < 0 || (l->lead > 0 && !fine) || l->shift + l->lead - 32 > WIDEST ||
+        (l->transposed && l->epilogue != MF_INT8))
         return multiply_any;
     switch (l->epilogue) {
     case MF_INT8:

@@ -95,6 +95,21 @@ static inline uint32_t mf_leastu(uint32_t a, uint32_t b)
 }
 #endif
 
+/* Adds two 16-bit numbers to *sum and their squares to *squares. */
+static inline void mf_pair(const int16_t *x, int32_t *sum, uint64_t *squares)
+{
+#ifdef MF_XPULP /* pv.dotsp.h of the pair with itself, pv.sdotsp.h of it with ones */
+    const int32_t pair = *(const int32_t *)(const void *)x, ones = 0x00010001;
+    uint32_t both;
+    __asm__(".insn r 0x57, 0, 0x4c, %0, %1, %1" : "=r"(both) : "r"(pair));
+    __asm__(".insn r 0x57, 0, 0x5c, %0, %1, %2" : "+r"(*sum) : "r"(pair), "r"(ones));
+    *squares += both;
+#else
+    *sum += x[0] + x[1];
+    *squares += (uint32_t)(x[0] * x[0]) + (uint32_t)(x[1] * x[1]);
+#endif
+}
+
 /* The upper word of a product. */
 static inline int32_t mf_upper(int32_t a, int32_t b)
 {

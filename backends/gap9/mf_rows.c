@@ -82,17 +82,30 @@ static int32_t sums_of(const int16_t *x, int32_t width, uint64_t *squares)
     uint64_t two = 0;
     int32_t sum = 0, i = 0;
 
-    for (; i + 2 <= width; i += 2) { /* two squares make at most 2^31 */
-        const int32_t a = x[i], b = x[i + 1];
-        sum += a + b;
-        two += (uint32_t)(a * a) + (uint32_t)(b * b);
+    for (; i + 4 <= width; i += 4) { /* two squares make at most 2^31 */
+        mf_pair(x + i, &sum, &two);
+        mf_pair(x + i + 2, &sum, &two);
     }
-    if (i < width) {
+    for (; i < width; i++) {
         sum += x[i];
         two += (uint32_t)(x[i] * x[i]);
     }
     *squares = two;
     return sum;
+}
+
+/* What a row's values become: n = (x times - middle) over, then n gain + offset. */
+typedef struct {
+    uint32_t times, middle;
+    int32_t over, shift;
+} scale;
+
+static inline __attribute__((always_inline)) int32_t scaled(const scale *s, int32_t x, int32_t gain, int32_t offset)
+{
+    const int32_t away = (int32_t)(s->times * (uint32_t)x - s->middle); /* up to 2^25 sqrt(width) */
+    const int32_t n = (mf_upper(away, s->over) + 512) >> 10;              /* up to 2^12 sqrt(width) */
+
+    return (n * gain + offset) >> s->shift;
 }
 
 static void normalise(void *argument, int core)
@@ -120,16 +133,19 @@ static void normalise(void *argument, int core)
             lift++;
         }
         const int32_t over = (int32_t)(mf_quotient((uint64_t)1 << 49, root(power)) << 5); /* at most 2^30 */
-        const uint32_t times = (uint32_t)width << lift, middle = (uint32_t)sum << lift;
-        for (int32_t i = 0; i < width; i++) {
-            const int32_t away = (int32_t)(times * (uint32_t)x[i] - middle); /* up to 2^25 sqrt(width) */
-            const int32_t n = (mf_upper(away, over) + 512) >> 10;              /* up to 2^12 sqrt(width) */
-            const int32_t value = (n * gain[i] + offset[i]) >> shift;
-            if (wide)
-                halves[i] = (int16_t)mf_clip16(value);
-            else
-                narrow[i] = (int8_t)mf_clip8(value);
+        const scale by = {(uint32_t)width << lift, (uint32_t)sum << lift, over, shift};
+        int32_t i = 0, v[4];
+        if (wide)
+            for (; i < width; i++)
+                halves[i] = (int16_t)mf_clip16(scaled(&by, x[i], gain[i], offset[i]));
+        for (; i + 4 <= width; i += 4) {
+            for (int32_t k = 0; k < 4; k++)
+                v[k] = scaled(&by, x[i + k], gain[i + k], offset[i + k]);
+            for (int32_t k = 0; k < 4; k++)
+                narrow[i + k] = (int8_t)mf_clip8(v[k]);
         }
+        for (; i < width; i++)
+            narrow[i] = (int8_t)mf_clip8(scaled(&by, x[i], gain[i], offset[i]));
     }
 }
 

@@ -304,7 +304,11 @@ def thinned(examples: Any, share: float, seed: int) -> Any:
 
 
 def calibration(examples: Any) -> Any:
-    """Training examples to calibrate on, evenly spread over the split; None where they are no plain array."""
+    """Training examples to calibrate on, evenly spread over the split; None where they are no plain array.
+
+    Of utterances, each of its own length, pieces of one length.
+    """
     chosen = np.unique(np.linspace(0, len(examples) - 1, min(CALIBRATION, len(examples))).round().astype(np.int64))
-    taken = examples.take(chosen)
+    pieces = getattr(examples, "pieces", None)
+    taken = examples.take(chosen) if pieces is None else pieces(chosen)
     return taken if isinstance(taken, np.ndarray) else None

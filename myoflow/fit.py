@@ -104,9 +104,14 @@ class Fitted:
     def outputs(self, examples: Any) -> npt.NDArray[np.float32]:
         """The pipeline's output for every example, compiled on its backends.
 
-        Stages with memory, such as vote, start afresh in each recording.
+        Stages with memory, such as vote, start afresh in each recording. Of utterances, each of its own length, the
+        frames of all one after another.
         """
         plan, start = self.plan, find_cut(self.plan) + 1
+        if None in plan.output.sizes[1:]:
+            chain = compile_steps(plan, self.parameters, start)
+            found = [chain.feed(examples.take(np.array([row]))["emg"])[0] for row in range(len(examples))]
+            return np.concatenate(found)
         sizes = tuple(plan.output.size(dim) for dim in plan.output.dims[1:])
         out = np.empty((len(examples), *sizes), np.float32)
         remembers = any(step.stage.remembers for step in plan.steps[start:])

@@ -82,6 +82,8 @@ def load(module: torch.nn.Module, weights: Mapping[str, Any]) -> None:
     chosen = {}
     for name, tensor in wanted.items():
         given = torch.as_tensor(np.asarray(weights[name]))
+        if tensor.ndim == 0 and given.numel() == 1:
+            given = given.reshape(())  # earlier runs kept a number, such as batch norm's count, as a vector
         if given.shape != tensor.shape:
             raise MyoflowError(f"'{name}' has shape {tuple(given.shape)}, the pipeline needs {tuple(tensor.shape)}")
         chosen[name] = given

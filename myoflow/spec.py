@@ -45,8 +45,9 @@ class Spec:
 
     `sizes` runs parallel to `dims`; None is an open axis: `time` of a stream, `window` of a batch. `rate_hz` is
     the rate of the `time` axis, also inside windows. `step_s` is the time from one window to the next and
-    `window_s` a window's length, None before windowing. `delay_s` is algorithmic look-ahead: how much later than
-    its own time stamp an output can be known, without compute time. `blockers` says why the pipeline so far
+    `window_s` a window's length, None before windowing; `longest_s` is that of the longest
+    utterance that is meant to come. `delay_s` is algorithmic look-ahead: how much later than its own time stamp an
+    output can be known, without compute time. `blockers` says why the pipeline so far
     cannot stream, one reason a stage; empty means it can. `labels` and `target` are what the data offers to learn.
     """
 
@@ -57,6 +58,7 @@ class Spec:
     units: str = "V"
     step_s: float | None = None
     window_s: float | None = None
+    longest_s: float | None = None
     delay_s: float = 0.0
     labels: tuple[str, ...] = ()
     target: Target | None = None

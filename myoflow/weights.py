@@ -49,9 +49,9 @@ def save(path: Path, parameters: Parameters, header: Header) -> None:
     tensors: dict[str, npt.NDArray[Any]] = {}
     for index, state in parameters.states.items():
         for key, value in state.items():
-            tensors[f"state.{index}.{key}"] = np.ascontiguousarray(value)
+            tensors[f"state.{index}.{key}"] = np.asarray(value, order="C")
     for name, value in parameters.weights.items():
-        tensors[f"weight.{name}"] = np.ascontiguousarray(value)
+        tensors[f"weight.{name}"] = np.asarray(value, order="C")  # ascontiguousarray would make a vector of a number
     told = {"format": FORMAT, **asdict(header)}
     # One entry: safetensors writes several in an order that changes from run to run.
     metadata = {"myoflow": json.dumps(told)}

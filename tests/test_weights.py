@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
-from myoflow import weights
+from myoflow import network, weights
 from myoflow.engine import Parameters
 from myoflow.errors import InputError
 from myoflow.spec import Spec
@@ -32,6 +33,17 @@ def test_round_trip_with_header(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.states[12]["scale"], np.ones((2, 3)))
     assert back.weights["tinymyo.blocks.0.norm1.weight"].dtype == np.float32
     assert [p.name for p in path.parent.iterdir()] == ["weights.safetensors"]
+
+
+def test_a_number_stays_a_number_and_an_old_runs_vector_of_one_still_fits(tmp_path: Path) -> None:
+    norm = torch.nn.BatchNorm1d(3)
+    found = {name: tensor.numpy() for name, tensor in norm.state_dict().items()}
+    weights.save(tmp_path / "w", Parameters(weights=found), Header.of("abc", SPEC, "x"))
+    back = weights.load(tmp_path / "w")[0].weights
+    assert back["num_batches_tracked"].shape == ()
+    network.load(norm, back)
+    network.load(norm, {**back, "num_batches_tracked": np.array([7])})
+    assert int(norm.num_batches_tracked) == 7  # type: ignore[arg-type]
 
 
 def test_the_same_numbers_give_the_same_bytes(tmp_path: Path) -> None:

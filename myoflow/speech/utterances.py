@@ -76,6 +76,16 @@ class Utterances(Whole):
             emg[place, :, : length[place]] = self.signals[row]
         return {"emg": emg, "length": length}
 
+    def pieces(self, rows: Array) -> Array:
+        """Of some rows that many samples, from the beginning of one and the end of the next: `(utterance, channel,
+        time)`, as long as three quarters of them are; the shorter ones are left out."""
+        length = np.array([self.signals[row].shape[1] for row in rows], np.int64)
+        size = int(np.quantile(length, 0.25, method="lower"))
+        long_enough = np.asarray(rows)[length >= size]
+        starts = [0 if place % 2 == 0 else self.signals[row].shape[1] - size for place, row in enumerate(long_enough)]
+        cut = [self.signals[row][:, start : start + size] for row, start in zip(long_enough, starts, strict=True)]
+        return np.stack(cut).astype(np.float32, copy=False)
+
     def wanted(self, rows: Array) -> dict[str, Array]:
         """The targets of some rows, padded: spectra normalised, texts and phones as indices, each with its length."""
         chosen = [self.targets[row] for row in rows]

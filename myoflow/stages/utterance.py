@@ -33,7 +33,7 @@ class Utterance(Stage):
         spec = spec.block(
             "utterance: waits for the end of the utterance; there is a live variant, see conv_stem's causal"
         )
-        return spec.evolve(dims=UTTERANCES, sizes=(None, spec.size("channel"), None))
+        return spec.evolve(dims=UTTERANCES, sizes=(None, spec.size("channel"), None), longest_s=self.longest)
 
     def kernel(self, spec: Spec, state: State | None = None) -> Kernel:
         from myoflow.dsp.windows import OneWhole

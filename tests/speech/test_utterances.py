@@ -56,6 +56,16 @@ def test_the_same_seed_gives_the_same_epoch_and_another_one_another():
     assert epochs[0] == epochs[1] != epochs[2]
 
 
+def test_pieces_to_calibrate_on_are_of_one_length_from_both_ends():
+    examples = table([50, 80, 90, 100])
+    pieces = examples.pieces(np.arange(4))
+    assert pieces.shape == (4, 2, 50) or pieces.shape == (3, 2, 80)
+    size = pieces.shape[2]
+    kept = [signal for signal in examples.signals if signal.shape[1] >= size]
+    for place, (signal, piece) in enumerate(zip(kept, pieces, strict=True)):
+        assert np.array_equal(piece, signal[:, :size] if place % 2 == 0 else signal[:, -size:])
+
+
 def test_targets_are_normalised_and_padded():
     examples = table([40, 80])
     (x, y), = examples.batches(100)  # fmt: skip

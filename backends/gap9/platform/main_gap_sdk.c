@@ -16,6 +16,9 @@ static PI_L2 uint8_t block[4096];
 static void whole(void *argument)
 {
     (void)argument;
+#ifdef NET_LONGEST
+    (void)net_begin(NET_LONGEST);
+#endif
     const NET_OUTPUT_TYPE *y = net_run();
     for (int i = 0; i < NET_OUTPUT; i++)
         printf("%d\n", (int)y[i]);

@@ -26,11 +26,20 @@ int main(int count, char **words)
         return 1;
     }
     mf_l3 = l3;
+#ifdef NET_LONGEST /* utterances, each behind its length */
+    for (int32_t length; fread(&length, sizeof length, 1, windows) == 1;) {
+        const size_t frames = (size_t)net_begin(length), samples = (size_t)length * NET_CHANNELS;
+        if (!frames || fread(net_input(), 1, samples, windows) != samples ||
+            fwrite(net_run(), sizeof(NET_OUTPUT_TYPE) * NET_FEATURES, frames, stdout) != frames)
+            break;
+    }
+#else
     while (fread(net_input(), 1, NET_INPUT, windows) == NET_INPUT) {
         const void *y = net_run();
         if (fwrite(y, NET_OUTPUT_BYTES, 1, stdout) != 1)
             break;
     }
+#endif
     fclose(weights);
     fclose(windows);
     return ferror(stdout) != 0;

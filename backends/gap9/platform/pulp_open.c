@@ -248,12 +248,20 @@ int fabric_main(void)
     const int32_t outputs = opened("outputs.bin", 11, 5), costs = opened("cycles.bin", 10, 5);
     if (windows < 0 || outputs < 0 || costs < 0)
         stop(1);
+#ifdef NET_LONGEST /* utterances, each behind its length */
+    int32_t length, frames;
+    while (moved(6, windows, &length, 4) == 0 && (frames = net_begin(length)) > 0 &&
+           moved(6, windows, net_input(), (uint32_t)(length * NET_CHANNELS)) == 0) {
+        const uint32_t bytes = (uint32_t)frames * NET_FEATURES * sizeof(NET_OUTPUT_TYPE);
+#else
     while (moved(6, windows, net_input(), NET_INPUT) == 0) {
+        const uint32_t bytes = NET_OUTPUT_BYTES;
+#endif
         ready = 0;
         go = 1;
         while (!ready)
             ;
-        if (moved(5, outputs, result, NET_OUTPUT * sizeof *net_run()) || moved(5, costs, cycles, sizeof cycles))
+        if (moved(5, outputs, result, bytes) || moved(5, costs, cycles, sizeof cycles))
             stop(1);
     }
     stop(0);

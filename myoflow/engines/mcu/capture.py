@@ -41,7 +41,7 @@ POINTWISE: dict[str, Callable[..., Tensor]] = {
 OPERATIONS = {
     "linear": "_linear", "conv1d": "_conv1d", "batch_norm": "_batch_norm", "layer_norm": "_layer_norm", "mul": "_mul",
     "sub": "_sub", "add": "_add_", "add_": "_add_", "stack": "_stack", "mean": "_mean",
-    "scaled_dot_product_attention": "_scaled_dot_product_attention",
+    "scaled_dot_product_attention": "_scaled_dot_product_attention", "pad": "_pad", "cat": "_cat",
 }  # fmt: skip
 SUPPORTED = "linear, conv1d, batch_norm behind them, layer_norm, attention, add, mean, reshapes and pointwise functions"
 
@@ -59,24 +59,49 @@ class View:
         return self.terms[0][0] if len(self.terms) == 1 and self.terms[0][1] is None else None
 
 
-def capture(module: torch.nn.Module, spec: Spec) -> list[ir.Op]:
+def capture(module: torch.nn.Module, spec: Spec, longest: int | None = None) -> list[ir.Op]:
     """The IR of a trained `module` that takes windows of `spec`, checked against it.
+
+    Of utterances, whose `time` is open, that of the length `longest`; `ir.resized` gives it for shorter ones.
 
     Raises:
         InputError: it computes something that the target has no operator for; names the layer.
         MyoflowError: torch cannot export it, or the IR does not give what it gives.
     """
-    sizes = [1 if size is None else size for size in spec.sizes]
+    sizes = [longest if size is None else size for size in spec.sizes[1:]]
+    if None in sizes:
+        raise ValueError(f"needs a longest length for {spec.describe()}")
+    shape = [int(size or 0) for size in sizes]
+    example = torch.zeros(1, *shape)
     with _quiet(), torch.no_grad():
         try:
-            program = torch.export.export(module, (torch.zeros(1, *sizes[1:]),))
+            module(example)  # tables that grow with the longest input do so now
+            program = torch.export.export(module, (example,))
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise MyoflowError(f"torch cannot export {type(module).__name__}: {reason}") from error
     with torch.no_grad():
-        graph = _Capture(program, sizes[1:]).graph()
-        _compare(module, graph, sizes[1:])
+        graph = _Capture(program, shape).graph()
+        if None in spec.sizes[1:]:
+            _any_length(graph)
+            shape[-1] = max(1, shape[-1] // 2)
+        _compare(module, ir.resized(graph, shape[-1]) if None in spec.sizes[1:] else graph, shape)
     return graph
+
+
+def _any_length(graph: ir.Graph) -> None:
+    """Raise InputError unless the graph has a form for utterances of every length."""
+    for op in graph:
+        if isinstance(op, ir.Mean):
+            raise InputError(f"{op.name}: a mean over the frames of an utterance has no integer form here")
+        if isinstance(op, ir.AddRows) and not torch.equal(op.constant, op.constant[:1].expand_as(op.constant)):
+            raise InputError(f"{op.name}: a constant for each frame of an utterance has no integer form here")
+        if any(isinstance(graph[i], ir.Input) for i in op.inputs) and not isinstance(op, ir.Transpose):
+            raise InputError(f"{op.name}: looks along an utterance's time, which has no fixed length; use a conv_stem")
+        if isinstance(op, ir.Linear):
+            width = graph[op.inputs[0]].width
+            if op.step % width or op.weight.shape[1] % width:
+                raise InputError(f"{op.name}: cuts through frames of an utterance, which has no integer form here")
 
 
 def _compare(module: torch.nn.Module, graph: ir.Graph, sizes: list[int]) -> None:
@@ -199,6 +224,12 @@ class _Capture:
             if _counts(index):
                 return view.base
             if width is not None and op.rows == width and _counts(index.reshape(op.width, width).T):
+                turned = (
+                    n for n, op in enumerate(self.ops) if isinstance(op, ir.Transpose) and op.inputs == (view.base,)
+                )
+                there = next(turned, None)
+                if there is not None:
+                    return there
                 return self._add(ir.Transpose(self.place, (view.base,), op.width, op.rows))
         raise self._no("data in another order than it was computed in")
 
@@ -234,6 +265,31 @@ class _Capture:
         count = (rows - taps) // step + 1
         made = self._add(ir.Linear(self.place, (place,), count, out, flat, bias, step * channels))
         return View(made, ((self._natural(made, count, out).terms[0][0].T[None], None),))
+
+    def _pad(self, x: View, edges: list[int], mode: str = "constant", value: float | None = None) -> View:
+        """Zeros before and after a `(1, channel, time)`."""
+        index = x.terms[0][0]
+        if index.ndim != 3 or x.plain is None or len(edges) != 2 or mode != "constant" or value or min(edges) < 0:
+            raise self._no("padding that is not zeros before and after a signal")
+        channels, length = index.shape[1:]
+        place = self._whole(View(x.base, ((index[0].T, None),)), channels)
+        rows = length + sum(edges)
+        made = self._add(ir.Pad(self.place, (place,), rows, channels, *edges))
+        return View(made, ((self._natural(made, rows, channels).terms[0][0].T[None], None),))
+
+    def _cat(self, views: list[View], dim: int = 0) -> View:
+        """Linear layers of one input side by side are one linear layer."""
+        ops = [self.ops[view.base] for view in views]
+        shape = views[0].terms[0][0].shape
+        linears = [op for op in ops if isinstance(op, ir.Linear) and op.rotary is None]
+        whole = all(view.plain is not None and _counts(view.plain) for view in views)
+        same = len({(op.inputs, op.step, op.rows) for op in linears}) == 1
+        if len(linears) != len(ops) or not whole or not same or dim % len(shape) != len(shape) - 1:
+            raise self._no("tensors of several layers put together")
+        weight, bias = (torch.cat([getattr(op, key) for op in linears]) for key in ("weight", "bias"))
+        first = linears[0]
+        made = self._add(ir.Linear(self.place, first.inputs, first.rows, len(weight), weight, bias, first.step))
+        return self._natural(made, *shape[:-1], len(weight))
 
     def _batch_norm(
         self, x: View, weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, *rest: Any

@@ -50,20 +50,21 @@ class Compiled:
         ctypes.c_void_p.in_dll(self._library, "mf_l3").value = ctypes.addressof(self._weights)
         self._library.net_input.restype = self._library.net_run.restype = ctypes.c_void_p
         self._input = self._library.net_input()
-        self._out = network.output
-        self._size = network.input.bytes
+        self._network = network
 
     def run(self, window: Ints, watch: Watch | None = None) -> Ints:
         data = np.ascontiguousarray(window, np.int8)
-        assert data.nbytes == self._size, "a window of another size"
+        network = self._network.fitting(data.shape)
+        if network.open:
+            self._library.net_begin(data.shape[1])
         ctypes.memmove(self._input, data.ctypes.data, data.nbytes)
         hook = _WATCH(lambda layer, at, size: watch(layer, ctypes.string_at(at, size)) if watch else None)
         ctypes.c_void_p.in_dll(self._library, "mf_watch").value = (
             ctypes.cast(hook, ctypes.c_void_p).value if watch else None
         )
         at = self._library.net_run()
-        made = np.frombuffer(ctypes.string_at(at, self._out.bytes), self._out.dtype)
-        out: Ints = made.reshape(self._out.shape)
+        made = np.frombuffer(ctypes.string_at(at, network.output.bytes), network.output.dtype)
+        out: Ints = made.reshape(network.output.shape)
         return out
 
 

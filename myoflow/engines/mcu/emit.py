@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from attrs import frozen
 
+from myoflow.engines.mcu import counts
 from myoflow.engines.mcu import layers as q
 from myoflow.engines.mcu.plan import MemoryPlan, parameter_bytes
 
@@ -26,10 +27,11 @@ class Sources:
 
 def emit(network: q.Network, plan: MemoryPlan, title: str) -> Sources:
     """`network.c`, `network.h` and the parameters."""
-    names = identifiers(network)
+    names, rows = identifiers(network), counts.of(network)
     body = [_head(network, plan, title), _memory(network, plan, names)]
-    body += [_function(network, plan, number, names) for number in range(1, len(network.layers))]
-    body.append(_run(network, plan, names))
+    body += [rows.text] if network.open else []
+    body += [_function(network, plan, number, names, rows) for number in range(1, len(network.layers))]
+    body.append(_run(network, plan, names, rows))
     return Sources({"network.c": "\n".join(body), "network.h": _header(network, plan, title)}, weights(network))
 
 
@@ -103,13 +105,15 @@ def _memory(network: q.Network, plan: MemoryPlan, names: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _function(network: q.Network, plan: MemoryPlan, number: int, names: list[str]) -> str:
+def _function(network: q.Network, plan: MemoryPlan, number: int, names: list[str], rows: counts.Counts) -> str:
     layer, tiles = network.layers[number], plan.tiles[number]
-    fields, call = WRITERS[type(layer)](network, layer, tiles, [names[i] for i in layer.inputs], names[number])
+    given = [names[i] for i in layer.inputs]
+    fields, call = WRITERS[type(layer)](network, layer, tiles, given, names[number], rows.of(number))
     about = _about(network, plan, number)
     text = f"{about}\nstatic void run_{names[number]}(const uint8_t *slot)\n{{\n"
     if fields:
-        text += f"    static const mf_{_struct(layer)} layer = {{\n{_wrapped(fields)}\n    }};\n"
+        kept = "" if network.open else "static "  # of utterances, rows are known when one comes
+        text += f"    {kept}const mf_{_struct(layer)} layer = {{\n{_wrapped(fields)}\n    }};\n"
     if not layer.parameters:
         text += "    (void)slot;\n"
     return text + f"    {call};\n}}\n"
@@ -142,9 +146,12 @@ def _wrapped(fields: dict[str, Any]) -> str:
     return "\n".join([*lines, line])
 
 
-def _linear(net: q.Network, layer: q.Linear, tiles: Any, given: list[str], out: str) -> tuple[dict[str, Any], str]:
+Written = tuple[dict[str, Any], str]
+
+
+def _linear(net: q.Network, layer: q.Linear, tiles: Any, given: list[str], out: str, rows: counts.Rows) -> Written:
     epilogue = "MF_TABLE" if layer.table is not None else EPILOGUES[layer.epilogue]
-    fields: dict[str, Any] = {"epilogue": epilogue, "rows": layer.out.rows, "taps": layer.weight.shape[1]}
+    fields: dict[str, Any] = {"epilogue": epilogue, "rows": rows.out, "taps": layer.weight.shape[1]}
     fields |= {"out": layer.out.width, "step": layer.step, "tile_rows": tiles.rows, "tile_out": tiles.across}
     fields |= {"shift": layer.shift, "zero": layer.zero, "lead": layer.lead}
     if layer.turn is not None:
@@ -156,15 +163,15 @@ def _linear(net: q.Network, layer: q.Linear, tiles: Any, given: list[str], out: 
 
 
 def _attention(
-    net: q.Network, layer: q.Attention, tiles: Any, given: list[str], out: str
-) -> tuple[dict[str, Any], str]:
-    fields = {"rows": layer.out.rows, "keys": layer.keys, "heads": layer.heads, "size": layer.out.width // layer.heads}
+    net: q.Network, layer: q.Attention, tiles: Any, given: list[str], out: str, rows: counts.Rows
+) -> Written:
+    fields = {"rows": rows.out, "keys": rows.given[1], "heads": layer.heads, "size": layer.out.width // layer.heads}
     fields |= {"tile_rows": tiles.rows, "tile_keys": tiles.across, "shift": layer.shift}
     return fields, f"mf_run_attention(&layer, slot, {', '.join(given)}, {out})"
 
 
-def _norm(net: q.Network, layer: q.Norm, tiles: Any, given: list[str], out: str) -> tuple[dict[str, Any], str]:
-    fields = {"rows": layer.out.rows, "width": layer.out.width, "tile_rows": tiles.rows, "shift": layer.shift}
+def _norm(net: q.Network, layer: q.Norm, tiles: Any, given: list[str], out: str, rows: counts.Rows) -> Written:
+    fields = {"rows": rows.out, "width": layer.out.width, "tile_rows": tiles.rows, "shift": layer.shift}
     low, high = layer.floor & 0xFFFFFFFF, layer.floor >> 32
     fields |= {"floor_low": low - (1 << 32) if low >= 1 << 31 else low, "floor_high": high}
     if layer.out.dtype == "int16":
@@ -172,76 +179,86 @@ def _norm(net: q.Network, layer: q.Norm, tiles: Any, given: list[str], out: str)
     return fields, f"mf_run_norm(&layer, slot, {given[0]}, {out})"
 
 
-def _table(net: q.Network, layer: q.Table, tiles: Any, given: list[str], out: str) -> tuple[dict[str, Any], str]:
-    fields = {"rows": layer.out.rows, "width": layer.out.width, "tile_rows": tiles.rows, "mult": layer.mult}
+def _table(net: q.Network, layer: q.Table, tiles: Any, given: list[str], out: str, rows: counts.Rows) -> Written:
+    fields = {"rows": rows.out, "width": layer.out.width, "tile_rows": tiles.rows, "mult": layer.mult}
     fields |= {"shift": layer.shift, "offset": layer.offset, "zero": layer.zero}
     fields |= {"wide_in": int(net.layers[layer.inputs[0]].out.dtype == "int16")}
     fields |= {"wide_out": int(layer.out.dtype == "int16")}
     return fields, f"mf_run_table(&layer, slot, {given[0]}, {out})"
 
 
-def _mean(net: q.Network, layer: q.Mean, tiles: Any, given: list[str], out: str) -> tuple[dict[str, Any], str]:
-    fields = {"rows": layer.out.rows, "width": layer.out.width, "group": layer.group, "tile_rows": tiles.rows}
+def _mean(net: q.Network, layer: q.Mean, tiles: Any, given: list[str], out: str, rows: counts.Rows) -> Written:
+    fields = {"rows": rows.out, "width": layer.out.width, "group": layer.group, "tile_rows": tiles.rows}
     fields |= {"mult": layer.mult, "shift": layer.shift, "offset": layer.offset}
     fields |= {"wide": int(net.layers[layer.inputs[0]].out.dtype == "int16")}
     return fields, f"mf_run_mean(&layer, {given[0]}, {out})"
 
 
 def _add(
-    net: q.Network, layer: q.Add | q.AddRows, tiles: Any, given: list[str], out: str
-) -> tuple[dict[str, Any], str]:
-    fields = {"rows": layer.out.rows, "width": layer.out.width, "tile_rows": tiles.rows}
+    net: q.Network, layer: q.Add | q.AddRows, tiles: Any, given: list[str], out: str, rows: counts.Rows
+) -> Written:
+    fields = {"rows": rows.out, "width": layer.out.width, "tile_rows": tiles.rows}
     if isinstance(layer, q.AddRows):
         fields["groups"] = len(layer.constant)
         return fields, f"mf_run_add(&layer, (const int16_t *)(const void *)slot, {given[0]}, NULL, {out})"
     return fields, f"mf_run_add(&layer, NULL, {given[0]}, {given[1]}, {out})"
 
 
-def _pad(net: q.Network, layer: q.Pad, tiles: Any, given: list[str], out: str) -> tuple[dict[str, Any], str]:
+def _pad(net: q.Network, layer: q.Pad, tiles: Any, given: list[str], out: str, rows: counts.Rows) -> Written:
     source = net.layers[layer.inputs[0]].out
     size = source.width * q.BYTES[source.dtype]
     return {}, (
-        f"mf_run_pad((uint8_t *){out}, (const uint8_t *){given[0]}, {source.rows}, {size}, {layer.before}, "
+        f"mf_run_pad((uint8_t *){out}, (const uint8_t *){given[0]}, {rows.given[0]}, {size}, {layer.before}, "
         f"{layer.after}, {layer.fill})"
     )
 
 
 def _transpose(
-    net: q.Network, layer: q.Transpose, tiles: Any, given: list[str], out: str
-) -> tuple[dict[str, Any], str]:
-    source = net.layers[layer.inputs[0]].out
-    return {}, f"mf_run_transpose({out}, {given[0]}, {source.rows}, {source.width})"
+    net: q.Network, layer: q.Transpose, tiles: Any, given: list[str], out: str, rows: counts.Rows
+) -> Written:
+    return {}, f"mf_run_transpose({out}, {given[0]}, {rows.given[0]}, {rows.out})"
 
 
-WRITERS: dict[type[q.Layer], Callable[..., tuple[dict[str, Any], str]]] = {
+WRITERS: dict[type[q.Layer], Callable[..., Written]] = {
     q.Linear: _linear, q.Attention: _attention, q.Norm: _norm, q.Table: _table, q.Mean: _mean, q.Add: _add,
     q.AddRows: _add, q.Pad: _pad, q.Transpose: _transpose,
 }  # fmt: skip
 
 
-def _run(network: q.Network, plan: MemoryPlan, names: list[str]) -> str:
-    rows = [
-        f"    {{run_{names[n]}, {plan.l3[n]}, {parameter_bytes(layer)}, {plan.buffers[n].offset}, {layer.out.bytes}}},"
-        for n, layer in enumerate(network.layers)
-        if n
-    ]
-    return f"""/* Layers in order: function, place and bytes of its parameters in L3 and of its output in L2. */
+def _run(network: q.Network, plan: MemoryPlan, names: list[str], rows: counts.Counts) -> str:
+    steps = []
+    for n, layer in enumerate(network.layers):
+        size = layer.out.bytes // layer.out.rows if network.open else layer.out.bytes
+        count = f", &{rows.of(n).out}" if network.open else ""
+        here = f"{plan.l3[n]}, {parameter_bytes(layer)}, {plan.buffers[n].offset}, {size}{count}"
+        steps.append(f"    {{run_{names[n]}, {here}}},")
+    begin = counts.BEGIN.format(out=rows.of(len(names) - 1).out) if network.open else ""
+    return _RUN.format(
+        steps="\n".join(steps[1:]), input=names[0], output=names[-1], kind=C_TYPE[network.output.dtype], begin=begin,
+        bytes="bytes of its parameters in L3, place of its output in L2, bytes of a row of it, how many rows"
+        if network.open else "bytes of its parameters in L3 and of its output in L2",
+        rows="\n    const int32_t *rows;" if network.open else "",
+        size="(uint32_t)*steps[i].rows * steps[i].output_bytes" if network.open else "steps[i].output_bytes",
+    )  # fmt: skip
+
+
+_RUN = """/* Layers in order: function, place and {bytes}. */
 typedef struct {{
     void (*run)(const uint8_t *slot);
-    uint32_t parameters, bytes, output, output_bytes;
+    uint32_t parameters, bytes, output, output_bytes;{rows}
 }} step;
 
 static const step steps[] = {{
-{chr(10).join(rows)}
+{steps}
 }};
 
 int8_t *net_input(void)
 {{
-    return {names[0]};
+    return {input};
 }}
-
+{begin}
 /* The parameters of a layer come while the layer before it works. */
-const {C_TYPE[network.output.dtype]} *net_run(void)
+const {kind} *net_run(void)
 {{
     static uint8_t *const slots[2] = {{slot_0, slot_1}};
     const int count = (int)(sizeof steps / sizeof steps[0]);
@@ -252,15 +269,17 @@ const {C_TYPE[network.output.dtype]} *net_run(void)
         if (i + 1 < count && steps[i + 1].bytes)
             mf_l3_start(slots[(i + 1) & 1], steps[i + 1].parameters, steps[i + 1].bytes);
         steps[i].run(slots[i & 1]);
-        mf_trace(i + 1, arena + steps[i].output, steps[i].output_bytes);
+        mf_trace(i + 1, arena + steps[i].output, {size});
     }}
-    return {names[-1]};
+    return {output};
 }}
 """
 
 
 def _header(network: q.Network, plan: MemoryPlan, title: str) -> str:
     first, last = network.input, network.output
+    told = counts.HEADER.format(longest=first.width, channels=first.rows, features=last.width) if network.open else ""
+    many = "of the longest utterance" if network.open else ""
     return f"""/* {title}: the network. */
 #ifndef NETWORK_H
 #define NETWORK_H
@@ -271,16 +290,16 @@ def _header(network: q.Network, plan: MemoryPlan, title: str) -> str:
 #define MF_L2 /* where the platform wants what lies in L2 */
 #endif
 
-#define NET_INPUT {first.rows * first.width}
-#define NET_OUTPUT {last.rows * last.width}
+#define NET_INPUT {first.rows * first.width}{f" /* {many} */" if many else ""}
+#define NET_OUTPUT {last.rows * last.width}{f" /* {many} */" if many else ""}
 #define NET_OUTPUT_TYPE {C_TYPE[last.dtype]}
 #define NET_OUTPUT_BYTES {last.bytes}
 #define NET_INPUT_STEP {float(first.scale)!r}
 #define NET_OUTPUT_STEP {float(last.scale)!r}
 #define NET_L3 {plan.l3_bytes}
-
-int8_t *net_input(void);  /* where to put the NET_INPUT numbers of a window: clip(round(x / NET_INPUT_STEP)) */
-const {C_TYPE[last.dtype]} *net_run(void); /* NET_OUTPUT numbers, each times NET_OUTPUT_STEP */
+{told}
+int8_t *net_input(void); /* where the input goes, one channel after another: clip(round(x / NET_INPUT_STEP)) */
+const {C_TYPE[last.dtype]} *net_run(void); /* outputs, each times NET_OUTPUT_STEP */
 
 #endif
 """

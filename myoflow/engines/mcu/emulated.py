@@ -47,6 +47,7 @@ class Emulated:
         libraries = [] if toolchain.is_zig(command) else ["-lgcc"]
         toolchain.compile_c(command, [*made, *parts, *map(Path, libraries)], path, words)
         self._network = network
+        self._begins = ("net_begin",) if network.open else ()
         self.stack = 0
         self._load(path, sources.weights)
 
@@ -64,7 +65,7 @@ class Emulated:
                 self._machine.mem_write(segment["p_vaddr"], segment.data())
             table = elf.get_section_by_name(".symtab")
             self._at = {name: table.get_symbol_by_name(name)[0]["st_value"]
-                        for name in ("net_input", "net_run", "mf_trace", "mf_l3")}  # fmt: skip
+                        for name in ("net_input", "net_run", "mf_trace", "mf_l3", *self._begins)}  # fmt: skip
         self._machine.mem_map(FAR, _pages(len(weights) or 1))
         self._machine.mem_write(FAR, weights)
         self._machine.mem_map(STACK, STACK_BYTES)
@@ -80,10 +81,11 @@ class Emulated:
             layer, at, size = (machine.reg_read(place) & 0xFFFFFFFF for place in places)
             self._watch(layer, bytes(machine.mem_read(at, size)))
 
-    def _call(self, name: str) -> int:
+    def _call(self, name: str, argument: int = 0) -> int:
         unicorn, r = import_module("unicorn"), import_module("unicorn.riscv_const")
         self._machine.reg_write(r.UC_RISCV_REG_SP, STACK + STACK_BYTES - 16)
         self._machine.reg_write(r.UC_RISCV_REG_RA, STOP)
+        self._machine.reg_write(r.UC_RISCV_REG_A0, argument)
         try:
             self._machine.emu_start(self._at[name], STOP)
         except unicorn.UcError as error:
@@ -94,12 +96,16 @@ class Emulated:
     def run(self, window: Ints, watch: Watch | None = None) -> Ints:
         self._watch = watch
         self._machine.mem_write(STACK, PAINT * STACK_BYTES)
-        self._machine.mem_write(self._call("net_input"), np.ascontiguousarray(window, np.int8).tobytes())
-        out = self._network.output
-        data = bytes(self._machine.mem_read(self._call("net_run"), out.bytes))
+        data = np.ascontiguousarray(window, np.int8)
+        network = self._network.fitting(data.shape)
+        if network.open:
+            self._call("net_begin", data.shape[1])
+        self._machine.mem_write(self._call("net_input"), data.tobytes())
+        out = network.output
+        answer = bytes(self._machine.mem_read(self._call("net_run"), out.bytes))
         untouched = bytes(self._machine.mem_read(STACK, STACK_BYTES))
         self.stack = max(self.stack, len(untouched.lstrip(PAINT)) - 16)
-        made: Ints = np.frombuffer(data, np.dtype(out.dtype).newbyteorder("<")).reshape(out.shape)
+        made: Ints = np.frombuffer(answer, np.dtype(out.dtype).newbyteorder("<")).reshape(out.shape)
         return made
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import attrs
 from attrs import frozen
 
 if TYPE_CHECKING:
@@ -136,6 +137,38 @@ class Mean(Op):
 
 
 Graph = Sequence[Op]
+
+
+def sizes(items: Sequence[Any], begin: tuple[int, int]) -> list[tuple[int, int]]:
+    """`(rows, width)` of every output, for an input of the size `begin`: of operations, and of integer layers alike."""
+    found: list[tuple[int, int]] = []
+    for item in items:
+        rows, width = found[item.inputs[0]] if item.inputs else begin
+        if item.kind == "transpose":
+            rows, width = width, rows
+        elif item.kind == "pad":
+            rows += item.before + item.after
+        elif item.kind == "linear":
+            rows, width = (rows * width - item.weight.shape[1]) // item.step + 1, item.weight.shape[0]
+        elif item.kind == "mean":
+            rows //= item.group
+        found.append((rows, width))
+    return found
+
+
+def resized(graph: Graph, length: int) -> list[Op]:
+    """The same operations for utterances of another length: the input's width."""
+    made: list[Op] = []
+    for op, (rows, width) in zip(graph, sizes(graph, (graph[0].rows, length)), strict=True):
+        more: dict[str, Any] = {}
+        if isinstance(op, Attention):
+            more["keys"] = made[op.inputs[1]].rows
+        if isinstance(op, Linear) and op.rotary is not None and len(op.rotary.cos) > rows:
+            more["rotary"] = Rotary(op.rotary.cos[:rows], op.rotary.sin[:rows])
+        if isinstance(op, AddRows):
+            more["constant"] = op.constant[:1].expand(rows, width)  # all rows are the same: capture sees to it
+        made.append(attrs.evolve(op, rows=rows, width=width, **more))
+    return made
 
 
 def evaluate(graph: Graph, windows: Tensor) -> list[Tensor]:

@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 from attrs import frozen
+
+from myoflow.engines.mcu.ir import sizes
+from myoflow.errors import MyoflowError
 
 Ints = npt.NDArray[Any]
 BYTES = {"int8": 1, "int16": 2, "int32": 4}
@@ -52,6 +56,11 @@ class Layer:
     inputs: tuple[int, ...]
     out: Value
     op: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of products; nothing else is counted."""
+        return 0
 
     @property
     def parameters(self) -> tuple[tuple[str, Ints], ...]:
@@ -100,6 +109,10 @@ class Linear(Layer):
     zero: int = 0
     table: Ints | None = None  # int8 (256,)
     turn: Ints | None = None  # int16 (period, width / 2, 2): cos, sin in Q14
+
+    @property
+    def macs(self) -> int:
+        return self.out.rows * self.weight.size
 
     @property
     def epilogue(self) -> str:
@@ -184,6 +197,10 @@ class Attention(Layer):
     table: Ints  # uint8 (1024,)
 
     @property
+    def macs(self) -> int:
+        return 2 * self.out.rows * self.keys * self.out.width
+
+    @property
     def parameters(self) -> tuple[tuple[str, Ints], ...]:
         return (("numerator", self.numerator), ("sharpness", self.sharpness), ("table", self.table))
 
@@ -205,6 +222,35 @@ class Network:
 
     layers: tuple[Layer, ...]
     choices: tuple[str, ...] = ()
+    open: bool = False  # of utterances: the input's width, their length, may be anything up to what it is here
+
+    def at(self, length: int) -> Network:
+        """The same network for utterances of another length."""
+        if length == self.input.width:
+            return self
+        made: list[Layer] = []
+        for layer, (rows, width) in zip(self.layers, sizes(self.layers, (self.input.rows, length)), strict=True):
+            more: dict[str, Any] = {"out": attrs.evolve(layer.out, rows=rows, width=width)}
+            if isinstance(layer, Attention):
+                more["keys"] = made[layer.inputs[1]].out.rows
+            if isinstance(layer, Linear) and layer.turn is not None:
+                more["turn"] = layer.turn[:rows]
+            made.append(attrs.evolve(layer, **more))
+        return attrs.evolve(self, layers=tuple(made))
+
+    def fitting(self, shape: tuple[int, ...]) -> Network:
+        """The network for an input of that shape. Raises MyoflowError: it takes no such input."""
+        rows, longest = self.input.shape
+        if self.open and len(shape) == 2 and shape[0] == rows and 0 < shape[1] <= longest:
+            return self.at(shape[1])
+        if shape != self.input.shape:
+            wanted = f"({rows}, 1 to {longest})" if self.open else f"{self.input.shape}"
+            raise MyoflowError(f"the integer network takes {wanted} numbers, got {shape}")
+        return self
+
+    def begin(self, length: int) -> bytes:
+        """What stands before an utterance of that length in a file of inputs: its length; nothing before a window."""
+        return length.to_bytes(4, "little") if self.open else b""
 
     @property
     def input(self) -> Value:

@@ -7,10 +7,12 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 from attrs import frozen
 
-from myoflow.engines.mcu import emit, lanes, layers, plan, price, ranges, reference
+from myoflow.engines.mcu import emit, fitting, ir, lanes, layers, plan, price, ranges, reference
+from myoflow.errors import InputError
 from myoflow.lower import programs
 from myoflow.network import trained
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
     from myoflow.engine import Parameters, Segment
 
-VERSION = "mcu-1"  # raise it when the same segment becomes other integers
+VERSION = "mcu-3"  # raise it when the same segment becomes other integers
 
 
 @frozen
@@ -67,35 +69,39 @@ def compiled(segment: Segment, backend: Backend, parameters: Parameters, calibra
         return pickle.dumps(_lowered(segment, parameters, calibration))
 
     key = programs.key(segment, backend, parameters, calibration, ("torch", "numpy"))
-    network, rows, macs = pickle.loads(programs.kept(f"{key}.{VERSION}", make))
-    made = plan.plan(network, backend.chip)
+    network, rows = pickle.loads(programs.kept(f"{key}.{VERSION}", make))
+    network, made = fitting.fitted(network, backend.chip)
     names = ", ".join(stage.name for stage in segment.stages)
     sources = emit.emit(network, made, names)
     table = tuple(
-        Row(**row, cycles=tiles.cycles.total, l1=tiles.l1, parameters=plan.parameter_bytes(layer))
+        Row(
+            **row, shape=(layer.out.rows, layer.out.width), cycles=tiles.cycles.total, l1=tiles.l1,
+            parameters=plan.parameter_bytes(layer),
+        )
         for row, tiles, layer in zip(rows, made.tiles, network.layers, strict=True)
-    )
-    return Build(network, made, sources, table, macs)
+    )  # fmt: skip
+    return Build(network, made, sources, table, sum(layer.macs for layer in network.layers))
 
 
 def _lowered(
     segment: Segment, parameters: Parameters, calibration: Array
-) -> tuple[layers.Network, list[dict[str, object]], int]:
+) -> tuple[layers.Network, list[dict[str, object]]]:
     from myoflow.engines.mcu.capture import capture
     from myoflow.engines.mcu.quantise import quantise
 
-    graph = capture(trained(segment, parameters.weights), segment.input)
-    network = quantise(graph, ranges.observe(graph, calibration))
-    return network, _measured(network, graph, calibration), sum(op.macs for op in graph)
+    spec = segment.input
+    utterances, length = None in spec.sizes[1:], calibration.shape[-1]
+    longest = max(length, round((spec.longest_s or 0) * spec.rate_hz)) if utterances else None
+    graph = capture(trained(segment, parameters.weights), spec, longest)
+    seen = ir.resized(graph, length) if utterances else graph
+    network = attrs.evolve(quantise(graph, ranges.observe(seen, calibration)), open=utterances)
+    return network, _measured(network.at(length), seen, calibration)
 
 
-def _measured(network: layers.Network, graph: object, calibration: Array) -> list[dict[str, object]]:
+def _measured(network: layers.Network, graph: ir.Graph, calibration: Array) -> list[dict[str, object]]:
     """Range, signal-to-noise ratio and saturation of every layer, over at most 32 calibration windows."""
     import torch
 
-    from myoflow.engines.mcu import ir
-
-    assert isinstance(graph, list)
     chosen = np.array(calibration[:: max(1, len(calibration) // 32)], np.float32)
     power, noise, clipped = (np.zeros(len(network.layers)) for _ in range(3))
     low, high = np.full(len(power), np.inf), np.full(len(power), -np.inf)
@@ -107,13 +113,14 @@ def _measured(network: layers.Network, graph: object, calibration: Array) -> lis
             wanted = floats[layer.op].numpy().astype(np.float64)
             power[i] += np.square(wanted).sum()
             noise[i] += np.square(wanted - layer.out.real(value)).sum()
-            limits = np.iinfo(value.dtype)
-            clipped[i] += np.mean((value == limits.min) | (value == limits.max)) / len(chosen)
+            limits, unit = np.iinfo(value.dtype), np.asarray(layer.out.scale)
+            exact = wanted / unit + layer.out.zero
+            clipped[i] += np.mean((exact < limits.min - 0.5) | (exact > limits.max + 0.5)) / len(chosen)
             low[i], high[i] = min(low[i], wanted.min()), max(high[i], wanted.max())
     return [
         {
-            "name": layer.name, "kind": layer.kind, "shape": (layer.out.rows, layer.out.width),
-            "dtype": layer.out.dtype, "low": float(low[i]), "high": float(high[i]),
+            "name": layer.name, "kind": layer.kind, "dtype": layer.out.dtype,
+            "low": float(low[i]), "high": float(high[i]),
             "snr_db": float(10 * np.log10(max(power[i], 1e-300) / max(noise[i], 1e-300))),
             "saturated": float(clipped[i]),
         }
@@ -127,6 +134,7 @@ class McuProgram:
     def __init__(self, build: Build, segment: Segment, lane: str) -> None:
         self.build = build
         self._lane, self._name = lane, segment.backend
+        self._rate_hz = segment.input.rate_hz
         self._shape = tuple(0 if size is None else size for size in segment.output.sizes)
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._runner: lanes.Runner | None = None
@@ -135,9 +143,19 @@ class McuProgram:
         self.choices = (
             f"int8 C on the lane '{lane}'",
             *build.network.choices,
+            *self._limits(segment.input.longest_s),
             f"L1 {made.l1 / kib:.0f} KiB, L2 {made.l2 / kib:.0f} KiB, L3 {made.l3_bytes / kib:.0f} KiB",
             f"by the model {made.cycles / 1e6:.1f} M cycles: {times}",
         )
+
+    def _limits(self, asked_s: float | None) -> tuple[str, ...]:
+        """How long utterances may be, in words."""
+        if not self.build.network.open:
+            return ()
+        most = self.build.network.input.width / self._rate_hz
+        short = asked_s is not None and most < asked_s - 0.5 / self._rate_hz
+        why = f" ({asked_s:g} s would not fit its memory)" if short else ""
+        return (f"utterances of up to {most:.2f} s{why}, each computed alone",)
 
     @property
     def details(self) -> list[dict[str, Any]]:
@@ -160,10 +178,19 @@ class McuProgram:
         if len(chunk) == 0:
             return self.flush()
         reference.check_finite(chunk)
-        value, out = self.build.network.input, self.build.network.output
+        whole = self.build.network
+        if whole.open and chunk.shape[-1] > whole.input.width:
+            long, most = (size / self._rate_hz for size in (chunk.shape[-1], whole.input.width))
+            raise InputError(
+                f"an utterance of {long:.2f} s is longer than backend '{self._name}' has memory for: up to "
+                f"{most:.2f} s; cut it, or give the chip more l2_kib and l1_kib"
+            )
+        network = whole.at(chunk.shape[-1]) if whole.open else whole
+        value, out = network.input, network.output
         integers = reference.quantise(np.asarray(chunk).reshape(len(chunk), *value.shape), value)
         answers = np.stack([self.runner.run(window) for window in integers])
-        made: Array = out.real(answers).astype(np.float32).reshape(len(chunk), *self._shape[1:])
+        shape = out.shape if whole.open else self._shape[1:]
+        made: Array = out.real(answers).astype(np.float32).reshape(len(chunk), *shape)
         return made
 
     def flush(self) -> Array:

@@ -1,8 +1,8 @@
 """Quantise: a captured network and what its values are like become layers of integers.
 
 Weights are symmetric int8 with a step per output; activations int8, with a step per head for queries, keys and values;
-whatever is added or normalised is int16 with one step for the whole network. A product is requantised by one integer
-multiplication and a shift.
+whatever is added or normalised is int16 with one step for all that are added to one another. A product is requantised
+by one integer multiplication and a shift.
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ class _Quantiser:
             for place in op.inputs:
                 self.users[place].append(number)
         self.wide = [self._is_wide(number) for number in range(len(graph))]
-        peaks = [seen[i].largest for i in range(len(graph)) if self.wide[i]]
-        levels = 32767 if choices.residual == "int16" else 127
-        self.stream = max(peaks, default=1.0) * (HEADROOM if choices.residual == "int16" else 1.0) / levels or 1.0
+        self.stream = self._streams()
         self.layers: list[q.Layer] = []
         self.at: dict[int, int] = {}  # operation -> layer that gives it
         self.narrow: dict[int, int] = {}  # the same as int8, where it is int16
@@ -74,6 +72,21 @@ class _Quantiser:
         return isinstance(self.graph[number], (ir.Add, ir.AddRows)) or any(
             isinstance(self.graph[user], wants) for user in self.users[number]
         )
+
+    def _streams(self) -> list[float]:
+        """Each operation's step as an int16 value: one for all that are added to one another."""
+        home = list(range(len(self.graph)))
+        for number, op in enumerate(self.graph):
+            if isinstance(op, (ir.Add, ir.AddRows)):
+                joined = {home[place] for place in (number, *op.inputs)}
+                home = [min(joined) if place in joined else place for place in home]
+        largest = [0.0] * len(self.graph)
+        for number, place in enumerate(home):
+            if self.wide[number]:
+                largest[place] = max(largest[place], self.seen[number].largest)
+        wide = self.choices.residual == "int16"
+        unit = HEADROOM / 32767 if wide else 1 / 127
+        return [largest[place] * unit or 1.0 for place in home]
 
     def network(self) -> q.Network:
         for number, op in enumerate(self.graph):
@@ -92,7 +105,7 @@ class _Quantiser:
     def _value(self, number: int, dtype: str = "", **more: object) -> Value:
         op = self.graph[number]
         kind = dtype or ("int16" if self.wide[number] else "int8")
-        scale: float = self.stream if kind == "int16" else ranges.step(self.seen[number].rows)
+        scale: float = self.stream[number] if kind == "int16" else ranges.step(self.seen[number].rows)
         given = {"scale": scale, "zero": 0, **more}
         return Value(op.name, op.rows, op.width, kind, **given)  # type: ignore[arg-type]
 
@@ -138,7 +151,7 @@ class _Quantiser:
                 self._linear(number, op)
             case ir.AddRows():
                 self._push(q.AddRows(op.name, (self.at[op.inputs[0]],), self._value(number), number,
-                                     self._constant(op)), number)  # fmt: skip
+                                     self._constant(number, op)), number)  # fmt: skip
             case ir.Add():
                 places = tuple(self.at[i] for i in op.inputs)
                 self._push(q.Add(op.name, places, self._value(number), number), number)
@@ -151,8 +164,10 @@ class _Quantiser:
             case ir.Mean():
                 self._mean(number, op)
 
-    def _constant(self, op: ir.AddRows) -> Ints:
-        table = np.clip(np.rint(op.constant.numpy().astype(np.float64) / self.stream), -32768, 32767).astype(np.int16)
+    def _constant(self, number: int, op: ir.AddRows) -> Ints:
+        table = np.clip(np.rint(op.constant.numpy().astype(np.float64) / self.stream[number]), -32768, 32767).astype(
+            np.int16
+        )
         for count in range(1, op.rows + 1):
             if op.rows % count == 0 and np.array_equal(
                 np.repeat(table[:: op.rows // count], op.rows // count, 0), table
@@ -247,7 +262,7 @@ class _Quantiser:
 
     def _pointwise(self, number: int, op: ir.Pointwise) -> None:
         place, rows = self.at[op.inputs[0]], self.seen[op.inputs[0]].rows
-        size, middle = (self.stream, 0) if self.wide[number] else ranges.span(self.seen[number].rows)
+        size, middle = (self.stream[number], 0) if self.wide[number] else ranges.span(self.seen[number].rows)
         value = self._value(number, scale=size, zero=middle)
         step, zero = ranges.index_span(rows, op.function, ranges.span(self.seen[number].rows))
         table = self._tabled(op.function, step, zero, value)
@@ -263,7 +278,7 @@ class _Quantiser:
         shift = min(30, math.floor(math.log2((2**31 - 2**17) / reach)))
         if shift < 1:
             raise self._fail(op, "outputs too small against its inputs for 32 bits; is the layer trained?")
-        floor = max(1, round(op.eps * op.width**2 / self.stream**2))
+        floor = max(1, round(op.eps * op.width**2 / self.stream[op.inputs[0]] ** 2))
         made = q.Norm(
             op.name, (self.at[op.inputs[0]],), value, number,
             np.rint(gain * 2.0 ** (shift - 12)).astype(np.int32),

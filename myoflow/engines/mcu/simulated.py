@@ -94,8 +94,10 @@ class Simulated:
 
     def run(self, window: Ints, watch: Watch | None = None) -> Ints:
         """As the other lanes; layers cannot be watched here, only counted."""
-        out = self._network.output
-        (self.folder / "windows.bin").write_bytes(np.ascontiguousarray(window, np.int8).tobytes())
+        data = np.ascontiguousarray(window, np.int8)
+        network = self._network.fitting(data.shape)
+        out = network.output
+        (self.folder / "windows.bin").write_bytes(network.begin(data.shape[1]) + data.tobytes())
         for name in ("outputs.bin", "cycles.bin"):
             (self.folder / name).unlink(missing_ok=True)
         command = [shutil.which("gvsoc") or "gvsoc", f"--target-dir={self.folder}", f"--target={TARGET}"]

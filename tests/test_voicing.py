@@ -5,13 +5,16 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 pytest.importorskip("librosa")
 
 from myoflow.dsp import mel
 from myoflow.errors import InputError
+from myoflow.tasks.speech import Speech
+from myoflow.tasks.transduce import Transduce
 from myoflow.tasks.vocoder import Vocoder
-from myoflow.voicing import Voice, Voicing, train_vocoder
+from myoflow.voicing import Voice, Voicing, speaker, train_vocoder
 
 
 def sounds(count=4):
@@ -44,6 +47,23 @@ def test_a_vocoder_is_saved_plain_and_read_back(voice, tmp_path):
     np.testing.assert_array_equal(Voice.load(tmp_path / "voice.safetensors").sound(bands), made.sound(bands))
     torch.save({"generator": made.generator.state_dict()}, tmp_path / "g_00000030")
     np.testing.assert_array_equal(Voice.load(tmp_path / "g_00000030").sound(bands), made.sound(bands))
+
+
+def test_a_recipe_names_what_makes_spectra_audible(voice, tmp_path):
+    """A run's folder, as its weights lie there; what cannot be read is told of before a training, not behind it."""
+    made, _ = voice
+    bands = mel.log_mel(sounds()[1])
+    run = tmp_path / "run" / "fold-1" / "hifigan" / "seed-0"
+    run.mkdir(parents=True)
+    state = {f"weight.hifigan.{name}": value for name, value in made.generator.state_dict().items()}
+    save_file(state, str(run / "weights.safetensors"))
+    (tmp_path / "run" / "metrics.json").write_text(json.dumps({"main": "hifigan"}))
+    task = Transduce(vocoder=str(tmp_path / "run"))
+    task.begin(torch.nn.Identity(), None)
+    np.testing.assert_array_equal(speaker(task.vocoder)(bands), made.sound(bands))
+    np.testing.assert_array_equal(speaker()(bands), mel.griffin_lim(bands))
+    with pytest.raises(InputError, match="there are no weights at nowhere"):
+        Speech(vocoder="nowhere").begin(torch.nn.Identity(), None)
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ EXAMPLES: dict[str, list[dict[str, object]]] = {
     "griffin_lim": [{"iterations": 1}],
     "features": [{}, {"set": ("rms", "var", "log_wl", "log_mav", "log_rms", "log_var", "ar", "mnf", "mdf")}],
     "highpass": [{"cut": 2.0, "order": 3}],
+    "hold": [{"rate": RATE}, {"rate": 3 * RATE}],
     "interpolate": [{"rate": rate} for rate in (1000.0, 689.0625, 516.796875, 2048.0)],
     "lda": [{}],
     "lowpass": [{"cut": 5.0}, {"cut": 100.0, "zero_phase": True}],
@@ -56,6 +57,7 @@ EXAMPLES: dict[str, list[dict[str, object]]] = {
     "select": [{"channels": (3, "ch1")}],
     "squash": [{"limit": 1.0}, {"limit": 0.5, "scale": 0.1}],
     "svm": [{}, {"kernel_function": "linear"}],
+    "tokens": [{}, {"parts": 2}],
     "utterance": [{}],
     "vote": [{"span": 5}],
     "window": [

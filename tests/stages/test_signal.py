@@ -10,6 +10,7 @@ from myoflow.spec import Spec
 from myoflow.stage import Stage
 from myoflow.stages.decimate import Decimate
 from myoflow.stages.envelope import Envelope
+from myoflow.stages.hold import Hold
 from myoflow.stages.pad import Pad
 from myoflow.stages.quality import Quality
 from myoflow.stages.rectify import Rectify
@@ -75,6 +76,18 @@ def test_decimate_undoes_a_hold() -> None:
     held = np.repeat(X, 10, axis=1)
     assert np.array_equal(run(Decimate(factor=10), held), X)
     assert Decimate(factor=10).plan(SPEC).rate_hz == 100.0
+
+
+def test_hold_repeats_and_refuses_fractions() -> None:
+    assert np.array_equal(run(Hold(rate=3000), X), np.repeat(X, 3, axis=1))
+    assert Hold(rate=1000).plan(SPEC) == SPEC and np.array_equal(run(Hold(rate=1000), X), X)
+    assert np.array_equal(run(Decimate(factor=3), run(Hold(rate=3000), X)), X)
+    for rate in (500, 1500):
+        with pytest.raises(
+            PlanError, match=rf"1000 Hz a whole number of times, which does not give {rate} Hz"
+        ) as caught:
+            Hold(rate=rate).plan(SPEC)
+        assert caught.value.field == "rate"
 
 
 def test_envelope() -> None:

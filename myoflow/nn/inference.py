@@ -36,8 +36,8 @@ class InferenceEncoder(nn.Module):
         self.channel_embed = encoder.channel_embed
         turn = None
         if isinstance(encoder.turn, Tensor):
-            turn = torch.cat((encoder.turn, encoder.turn), -2)[:, 0].movedim(-1, 0)[:, None]
-        self.register_buffer("turn", turn, persistent=False)  # (2, 1, token, 1, width of a head)
+            turn = torch.cat((encoder.turn, encoder.turn), -2)[:, 0].movedim(-1, 0).transpose(1, 2)[:, None]
+        self.register_buffer("turn", turn, persistent=False)  # (2, 1, 1, token, width of a head)
         self.blocks = nn.ModuleList(InferenceBlock(block) for block in encoder.blocks if isinstance(block, Block))
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -86,19 +86,30 @@ class InferenceAttention(nn.Module):
 
     def forward(self, x: Tensor, turn: Tensor | None) -> Tensor:
         parts = self.qkv(x).chunk(3, -1)  # three slices in a row; what follows is a view of each
-        query, key, value = (part.unflatten(-1, (self.heads, -1)) for part in parts)
+        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in parts)
         if turn is not None:
             query, key = rotate_halves(query, turn), rotate_halves(key, turn)
-        query, key, value = (part.transpose(1, 2) for part in (query, key, value))
-        x = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        out: Tensor = self.proj(x.transpose(1, 2).flatten(2))
+        out: Tensor = self.proj(attend(query, key, value).transpose(1, 2).flatten(2))
         return out
 
 
 def rotate_halves(x: Tensor, turn: Tensor) -> Tensor:
-    """Turns feature i and i + width / 2 of `x` `(batch, token, head, feature)` as a pair; `turn` is cosine and sine."""
-    one, other = x.chunk(2, -1)
-    return x * turn[0] + torch.cat((-other, one), -1) * turn[1]
+    """Turns feature i and i + width / 2 of `x` `(batch, head, token, feature)` as a pair; `turn` is cosine and sine.
+
+    In slices and after the transposition: the form that OpenVINO knows as a rotation and runs as one operation.
+    """
+    half = x.shape[-1] // 2
+    return x * turn[0] + torch.cat((-x[..., half:], x[..., :half]), -1) * turn[1]
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention of scaled queries, `(batch, head, token, feature)`: torch's fused one, spelt out for other runtimes.
+
+    What torch's exporter makes of the fused one transposes the keys by itself; runtimes fuse the plain products.
+    """
+    if torch.compiler.is_exporting():
+        return torch.softmax(query @ key.transpose(-1, -2), -1) @ value
+    return F.scaled_dot_product_attention(query, key, value, scale=1.0)
 
 
 def behind(norm: nn.LayerNorm, layer: nn.Linear) -> nn.Linear:

@@ -142,3 +142,11 @@ def test_bf16_is_known_from_the_processors_flags(
         assert hardware.has_bf16() is expected
     finally:
         hardware.has_bf16.cache_clear()
+
+
+def test_openvino_runs_a_rotation_as_one_operation(lowered: bytes) -> None:
+    openvino = pytest.importorskip("openvino")
+    core = openvino.Core()
+    made = core.compile_model(core.read_model(lowered), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).get_runtime_model()
+    kinds = [node.get_rt_info()["layerType"] for node in made.get_ops()]
+    assert kinds.count("RoPE") == 2 * 2  # queries and keys of two blocks

@@ -54,7 +54,9 @@ class Program(Protocol):
 
     `choices` says in words what the engine chose, and why (`Engine.choices`). A program may have `details`: sections
     for a run's report, each a mapping of `title`, `text`, `tables` (`columns`, `rows`, `caption`) and `figures` (`svg`,
-    `title`, `caption`).
+    `title`, `caption`). It may have `front(plan, parameters, index)`: a kernel that computes what stands before step
+    `index`, its first, as its place would, with a method `begin` that forgets the past; None where it has none, and an
+    InputError that says why not. Live decoding asks for it.
     """
 
     @property

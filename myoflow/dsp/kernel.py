@@ -94,6 +94,11 @@ class Chain:
         """What the programs among the links have to say in a report; see `engine.Program`."""
         return [part for link in self._links for part in getattr(link, "details", ())]
 
+    def front(self, *given: Any) -> Any:
+        """What the first link's program computes in place of the stages before it; see `engine.Program`."""
+        make = getattr(self._links[0], "front", None)
+        return make(*given) if make is not None else None
+
     def feed(self, chunk: Array) -> Array:
         for link in self._links:
             chunk = link.feed(chunk)

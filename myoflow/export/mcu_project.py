@@ -80,7 +80,7 @@ def _front(folder: Path, build: Build, plan: Plan, parameters: Parameters, index
         f"`pipe_push` (`pipeline.h`) takes raw samples, each `round(x / {made.step:.6g})` in {plan.input.units}, "
         f"through {stages} and the network."
     )
-    return "mf_signal.c pipeline.c", said
+    return "mf_signal.c front.c pipeline.c", said
 
 
 def _write(folder: Path, build: Build, windows: Array, signal: str) -> None:

@@ -63,6 +63,8 @@ def run_stream(
         notice=notice,
         **options,
     )
+    for line in session.decoder.told:
+        print(line, file=sys.stderr)
     if seconds is not None:
         session.stop_after(seconds)
     done = False

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from myoflow.engine import Parameters
-from myoflow.errors import PlanError
+from myoflow.errors import InputError, PlanError
 from myoflow.pipeline import Plan, compile_flow, compile_steps, flowing
 from myoflow.spec import SIGNAL
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 class Decoder:
     """Signal stages up to the windows see every sample (`push`); what comes after may skip some (`decode`).
+
+    A program may compute the first part, too, as its chip does (`engine.Program`); `told` says whether, or why not.
 
     Raises:
         PlanError: a stage cannot stream, with the reason and the causal alternative.
@@ -33,12 +35,29 @@ class Decoder:
         self.flows = flowing(plan)
         self._segments = [] if self.flows else plan.segments(self._cut)
         self._tail: list[Chain] = [self._compile(i) for i in range(len(self._segments))]
-        self._head = self._compiled()
+        self.told: tuple[str, ...] = ()
+        self._front: Any = self._fronted()
+        self._head = self._front or self._compiled()
 
     @property
     def windows(self) -> bool:
         """Whether outputs are windows; else they are pieces of signal, or frames where it `flows`."""
         return self.between.dims != SIGNAL and not self.flows
+
+    def _fronted(self) -> Any:
+        """A place may compute what stands before its network, too, as it would where nothing else is there."""
+        for number, segment in enumerate(self._segments):
+            try:
+                front = self._tail[number].front(self.plan, self._parameters, segment.index)
+            except InputError as error:
+                self.told = (f"what stands before the network stays on host, in floating point: {error}",)
+                return None
+            if front is not None:
+                self.told = (f"filters, windows and scaling are {segment.backend}'s own, in integers",)
+                self._cut, self.between = segment.index, self.plan.steps[segment.index - 1].after
+                self._segments, self._tail = self._segments[number:], self._tail[number:]
+                return front
+        return None
 
     def _compiled(self) -> Chain:
         if self.flows:
@@ -47,7 +66,10 @@ class Decoder:
 
     def begin(self) -> None:
         """Forget the past. Networks have none and are kept."""
-        self._head = self._compiled()
+        if self._front is not None:
+            self._front.begin()
+        else:
+            self._head = self._compiled()
         for i, segment in enumerate(self._segments):
             if segment.backend == "host":
                 self._tail[i] = self._compile(i)

@@ -4,13 +4,16 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 from typer.testing import CliRunner
 
+import myoflow as mf
 from myoflow.cli import app
 from myoflow.engines.mcu import lanes
 from myoflow.errors import InputError
+from myoflow.live.decoder import Decoder
 from myoflow.recipe import load
 from myoflow.run import Run, load_run, run_recipe
 
@@ -60,6 +63,16 @@ def test_the_project_builds_and_proves_itself(run: Run, tmp_path: Path) -> None:
         files = [str(path) for path in sorted(out.glob("*.c"))]
         said = subprocess.run([*words, *files], cwd=out, capture_output=True, text=True, check=False)
         assert said.returncode == 0, said.stderr
+
+
+def test_a_stream_has_the_chips_filters_and_decides_as_offline(run: Run) -> None:
+    run = load_run(run.folder)
+    decoder = Decoder(run.pipeline(backend="gap9").plan(run.spec()), run.pipeline(backend="gap9").parameters)
+    assert decoder.told == ("filters, windows and scaling are gap9's own, in integers",)
+    live = list(mf.stream(run, "replay?speed=max", backend="gap9"))
+    plain = list(mf.stream(run, "replay?speed=max"))
+    assert len(live) == len(plain) > 20 and [d.time_s for d in live] == [d.time_s for d in plain]
+    assert np.mean([a.label == b.label for a, b in zip(live, plain, strict=True)]) > 0.95
 
 
 def test_a_folder_in_use_is_left_alone(run: Run, tmp_path: Path) -> None:

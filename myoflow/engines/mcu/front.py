@@ -187,7 +187,7 @@ def _scaling(kernel: Any, channels: int, ring: float, input_step: float) -> dict
 
 
 def emit(made: Front) -> dict[str, str]:
-    """`pipeline.c` and `pipeline.h`."""
+    """`front.c`, which makes windows, and `pipeline.c`, which gives them to the network, with their headers."""
     lines = ",\n    ".join("{" + ", ".join(map(str, row)) + "}" for row in made.sections.tolist()) or "{0}"
     count, channels, length = len(made.sections), made.channels, made.length
     if made.scaling == "affine":
@@ -205,22 +205,41 @@ def emit(made: Front) -> dict[str, str]:
             each = f"{call}(x + c * LENGTH, window + c * LENGTH, LENGTH, {made.gain}, {made.scale_shift})"
             scale = f"    for (int32_t c = 0; c < CHANNELS; c++)\n        {each};"
     settle = "        if (seen == 0)\n            mf_settle(sections, SECTIONS, SHIFT, state[c], sample[c]);\n"
-    text = _PIPELINE.format(
+    text = _FRONT.format(
         channels=channels, length=length, stride=made.stride, count=max(count, 1), shift=made.shift, lines=lines,
         tables=tables, scale=scale, used=count, settle=settle if made.settled and count else "",
         half=1 << (FINE - 1), fine=FINE,
     )  # fmt: skip
-    return {"pipeline.c": text, "pipeline.h": _HEADER.format(channels=channels, step=made.step)}
+    head = _FRONT_HEADER.format(channels=channels, step=made.step)
+    return {"front.c": text, "front.h": head, "pipeline.c": _PIPELINE, "pipeline.h": _HEADER}
 
+
+_FRONT_HEADER = """/* Raw samples in, windows of int8 out. */
+#ifndef FRONT_H
+#define FRONT_H
+
+#include <stdint.h>
+
+#ifndef MF_L2
+#define MF_L2 /* where the platform wants what lies in L2 */
+#endif
+
+#define PIPE_CHANNELS {channels}
+#define PIPE_STEP {step!r} /* what one unit of a raw sample is */
+
+/* One sample of every channel, as round(x / PIPE_STEP). Where it completes a window, that goes to `x`; gives 1 then. */
+int32_t pipe_window(const int32_t *sample, int8_t *x);
+void pipe_begin(void); /* forgets the past */
+
+#endif
+"""
 
 _HEADER = """/* Raw samples in, scores out. */
 #ifndef PIPELINE_H
 #define PIPELINE_H
 
+#include "front.h"
 #include "network.h"
-
-#define PIPE_CHANNELS {channels}
-#define PIPE_STEP {step!r} /* what one unit of a raw sample is */
 
 /* One sample of every channel, as round(x / PIPE_STEP). Gives NET_OUTPUT scores where a window is complete, or NULL. */
 const NET_OUTPUT_TYPE *pipe_push(const int32_t *sample);
@@ -228,10 +247,19 @@ const NET_OUTPUT_TYPE *pipe_push(const int32_t *sample);
 #endif
 """
 
-_PIPELINE = """/* From raw samples to windows, written by myoflow; arithmetic in mf_signal.h and docs/gap9.md. */
+_PIPELINE = """/* From raw samples to scores, written by myoflow. */
 #include "pipeline.h"
 
 #include <stddef.h>
+
+const NET_OUTPUT_TYPE *pipe_push(const int32_t *sample)
+{
+    return pipe_window(sample, net_input()) ? net_run() : NULL;
+}
+"""
+
+_FRONT = """/* From raw samples to windows, written by myoflow; arithmetic in mf_signal.h and docs/gap9.md. */
+#include "front.h"
 
 #include "mf_signal.h"
 
@@ -259,7 +287,16 @@ static void gather(int8_t *x)
 {scale}
 }}
 
-const NET_OUTPUT_TYPE *pipe_push(const int32_t *sample)
+void pipe_begin(void)
+{{
+    for (int32_t c = 0; c < CHANNELS; c++)
+        for (int32_t s = 0; s < SECTIONS; s++)
+            state[c][s] = (mf_section){{0}};
+    seen = place = 0;
+    due = LENGTH;
+}}
+
+int32_t pipe_window(const int32_t *sample, int8_t *x)
 {{
     for (int32_t c = 0; c < CHANNELS; c++) {{
 {settle}        const int32_t y = (mf_filter(sections, {used}, SHIFT, state[c], sample[c]) + {half}) >> {fine};
@@ -268,9 +305,9 @@ const NET_OUTPUT_TYPE *pipe_push(const int32_t *sample)
     seen = 1;
     place = (place + 1) % LENGTH;
     if (--due > 0)
-        return NULL;
+        return 0;
     due = STRIDE;
-    gather(net_input());
-    return net_run();
+    gather(x);
+    return 1;
 }}
 """

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from myoflow.backend import Backend
     from myoflow.dsp.kernel import Array
     from myoflow.engine import Parameters, Segment
+    from myoflow.engines.mcu.device import Device
+    from myoflow.pipeline import Plan
 
 VERSION = "mcu-3"  # raise it when the same segment becomes other integers
 
@@ -173,6 +175,20 @@ class McuProgram:
             folder = Path(self._folder.name)
             self._runner = lanes.build(self._lane, build.network, build.sources, build.plan.chip, folder)
         return self._runner
+
+    def front(self, plan: Plan, parameters: Parameters, index: int) -> Device | None:
+        """What stands before step `index`, the network's first, in the device's integers; on the lane host alone.
+
+        Raises:
+            InputError: a stage without an integer form, by name.
+        """
+        from myoflow.engines.mcu import front
+        from myoflow.engines.mcu.device import Device
+
+        if self._lane != "host" or self.build.network.open or parameters.calibration is None:
+            return None
+        unit = float(self.build.network.input.scale)
+        return Device(front.front(plan, parameters, index, parameters.calibration, unit), unit)
 
     def feed(self, chunk: Array) -> Array:
         if len(chunk) == 0:

@@ -86,7 +86,10 @@ def test_c_gives_the_same_scores_from_raw_samples(text: str, tmp_path: Path) -> 
     (tmp_path / "samples.bin").write_bytes(np.ascontiguousarray(samples.T).tobytes())
     native = toolchain.native()
     kernels = [*toolchain.KERNELS, "mf_signal.c", "platform/plain.c", "platform/main_pipe.c"]
-    parts = [tmp_path / "network.c", tmp_path / "pipeline.c", *(native / name for name in kernels)]
+    parts = [
+        *(tmp_path / f"{name}.c" for name in ("network", "front", "pipeline")),
+        *(native / name for name in kernels),
+    ]
     compiler = toolchain.host_compiler() or []
     words = ["-O1", f"-I{native}", f"-I{tmp_path}"]
     if not toolchain.is_zig(compiler):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from attrs import frozen
 from myoflow.backend import load_backend
 from myoflow.batch import signal_changed
 from myoflow.engine import Parameters, Segment
-from myoflow.errors import PlanError
+from myoflow.errors import InputError, PlanError
 from myoflow.pipeline import Plan, compile_steps
 from myoflow.prepare import find_cut
 from myoflow.progress import Progress
@@ -169,6 +169,25 @@ def fit_model(
     return Parameters(states=states, weights=_train(network, transform, split, settings, seed, folder, progress))
 
 
+def refit(
+    plan: Plan, split: Split, settings: Train, known: Parameters, *, seed: int, folder: Path, progress: Progress
+) -> Parameters:
+    """Train a finished model's network on, from the weights that it has; all else stays as it was learned.
+
+    What `adapt: lora` learns is put into the matrices, so that the weights fit the plan without it, too.
+
+    Raises:
+        InputError: the model has no network.
+    """
+    start = find_cut(plan) + 1
+    network = learned(plan, start)
+    if network is None:
+        raise InputError(f"{plan.steps[-1].stage.name} is fitted at once, without a network that could learn on")
+    transform = _Transform(plan, start, network.index, known)
+    weights = _train(network, transform, split, settings, seed, folder, progress, known.weights)
+    return Parameters(known.states, weights, known.calibration)
+
+
 class _Transform:
     """Host stages between the stage that cuts and the network, per batch; augments while training."""
 
@@ -205,11 +224,13 @@ def _train(
     seed: int,
     folder: Path,
     progress: Progress,
+    begin: Mapping[str, Array] | None = None,
 ) -> dict[str, Array]:
+    """Weights of the trained network; `begin` are those of a finished training to go on from."""
     import torch
 
     from myoflow import train
-    from myoflow.network import continued, fresh
+    from myoflow.network import continued, fresh, resumed
 
     def batches(epoch: int) -> Iterator[Batch]:
         rng = np.random.default_rng([seed, epoch])
@@ -217,11 +238,15 @@ def _train(
             yield transform(x, rng), y
 
     torch.manual_seed(seed)
-    module, told = fresh(network)
-    if settings.start is not None:
-        continued(module, settings.start)
-        told = (*told, f"training goes on from {settings.start}")
-    settings.task.begin(module, split.train)
+    told: tuple[str, ...] = ()
+    if begin is not None:
+        module = resumed(network, begin)
+    else:
+        module, told = fresh(network)
+        if settings.start is not None:
+            continued(module, settings.start)
+            told = (*told, f"training goes on from {settings.start}")
+        settings.task.begin(module, split.train)
     for text in told:
         progress.say(text)
     train.fit(
@@ -235,4 +260,8 @@ def _train(
         progress=progress,
         device=load_backend(network.backend).device,
     )
+    if begin is not None:
+        from myoflow.nn.adapt import merge
+
+        merge(module)
     return {name: tensor.detach().cpu().numpy() for name, tensor in module.state_dict().items()}

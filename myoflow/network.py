@@ -62,6 +62,18 @@ def continued(module: torch.nn.Module, start: str) -> None:
     module.load_state_dict(found)
 
 
+def resumed(segment: Segment, weights: Mapping[str, Any]) -> torch.nn.Sequential:
+    """The segment's modules with weights of a finished training to go on from; what `adapt: lora` adds is fresh.
+
+    Raises:
+        InputError, MyoflowError: as `load`.
+    """
+    module = build(segment)
+    added = {name: tensor for name, tensor in module.state_dict().items() if ".lora_" in name}
+    load(module, {**added, **weights})
+    return module
+
+
 def load(module: torch.nn.Module, weights: Mapping[str, Any]) -> None:
     """Copy weights into a module; every tensor of the module must be there.
 

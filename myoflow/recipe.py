@@ -18,6 +18,7 @@ from myoflow.errors import InputError, PlanError, RecipeError, did_you_mean
 from myoflow.extend import REMOVED, inherit, override
 from myoflow.settings import DEFAULT_TASK as DEFAULT_TASK
 from myoflow.settings import Also as Also
+from myoflow.settings import Calibrate as Calibrate
 from myoflow.settings import Data as Data
 from myoflow.settings import Train as Train
 from myoflow.settings import no_task
@@ -48,7 +49,8 @@ class Recipe:
     Each of `heads` is a branch behind the pipeline's last stage; all are trained together with it. Each of `baselines`
     is a chain of stages that branches off after the pipeline's window stage. `backends` runs parallel to `pipeline`,
     and each of `baseline_backends` to its baseline: the backend that a stage itself asks for, or None. `protocol:
-    published` marks a recipe that repeats a publication's procedure with its flaws; the report says so.
+    published` marks a recipe that repeats a publication's procedure with its flaws; the report says so. `calibrate` is
+    for `run --calibrate` alone.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Recipe:
     baselines: dict[str, tuple[Stage, ...]] = attrs.Factory(dict)
     train: Train = attrs.Factory(Train)
     evaluate: tuple[str, ...] = ()
+    calibrate: Calibrate = attrs.Factory(Calibrate)
     backend: str | None = None
     backends: tuple[str | None, ...] = ()
     baseline_backends: dict[str, tuple[str | None, ...]] = attrs.Factory(dict)
@@ -108,13 +111,15 @@ class Recipe:
             "baselines": {name: _plain_stages(c, self.baseline_backends[name]) for name, c in self.baselines.items()},
             "train": _plain_train(self.train),
             "evaluate": list(self.evaluate),
+            "calibrate": _plain_fields(self.calibrate),
             "backend": self.backend,
         }
 
     @property
     def digest(self) -> str:
-        """Short SHA-256 of everything that decides the result: the filled recipe without name and title."""
-        filled = {key: value for key, value in self.filled().items() if key not in ("name", "title")}
+        """Short SHA-256 of everything that decides a run's result: not its name, its title and later calibrations."""
+        others = ("name", "title", "calibrate")
+        filled = {key: value for key, value in self.filled().items() if key not in others}
         return hashlib.sha256(emit(filled).encode()).hexdigest()[:12]
 
     def located(self, error: PlanError, baseline: str | None = None, head: str | None = None) -> RecipeError:
@@ -207,6 +212,7 @@ _KEYS = (
     "baselines",
     "train",
     "evaluate",
+    "calibrate",
     "backend",
 )
 
@@ -230,6 +236,7 @@ class _Sections:
         baselines = self._chains(top.get("baselines"), "baselines")
         known["train"], task = self._train(top.get("train"))
         known["evaluate"] = self._evaluate(top.get("evaluate"), task)
+        known["calibrate"] = self.builder.section(Calibrate, top.get("calibrate"), ("calibrate",), "calibrate")
         known["backend"] = self.builder.named("backends", top.get("backend"), ("backend",), "backend")
         self._names(known.get("name"), {"heads": heads, "baselines": baselines})
         if self.builder.problems or pipeline is None:

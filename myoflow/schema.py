@@ -10,7 +10,7 @@ import attrs
 
 from myoflow import library
 from myoflow.card import load_card
-from myoflow.recipe import DEFAULT_TASK, Also, Data, Recipe, Train
+from myoflow.recipe import DEFAULT_TASK, Also, Calibrate, Data, Recipe, Train
 from myoflow.split import Split
 from myoflow.stage import STAGES, Stage
 from myoflow.task import TASKS
@@ -50,6 +50,7 @@ def recipe_schema() -> Json:
         },
         "train": {"anyOf": [{"$ref": "#/$defs/train"}, {"type": "null"}]},
         "evaluate": {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"enum": _metrics()}},
+        "calibrate": {"anyOf": [_section(Calibrate), {"type": "null"}]},
         "backend": {"anyOf": [_backend(), {"type": "null"}], "description": "Where all stages run that can."},
     }
     complete = {"required": list(NEEDED), "properties": {"data": {"required": _required(Data)}}}

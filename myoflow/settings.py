@@ -140,6 +140,24 @@ class Train:
                 raise Mismatch(f"names {seed} twice", ("seeds", i))
 
 
+@frozen
+class Calibrate:
+    """How `run --calibrate SUBJECT` moves a trained network towards a person whom it has not seen.
+
+    It learns from the first `repetitions` executions of every label, and is asked about all others. `adapt` says what
+    learns: `full`: everything; `frozen`: only what stands behind the encoder; `lora`: that, and thin products of `rank`
+    beside the encoder's matrices, which are put into them afterwards. `epochs`, `lr` and `batch` are this training's
+    own; the rest is as in `train`. Statistics that were learned from the training people stay.
+    """
+
+    repetitions: int = attrs.field(default=1, validator=ge(1))
+    adapt: Literal["full", "frozen", "lora"] = "lora"
+    rank: int = attrs.field(default=8, validator=ge(1))
+    epochs: int = attrs.field(default=30, validator=ge(1))
+    lr: float = attrs.field(default=3e-3, validator=gt(0))
+    batch: int = attrs.field(default=32, validator=ge(1))
+
+
 def _made(given: Task | str) -> Task:
     """A task as it is, or by its name with its fields' defaults."""
     if isinstance(given, Task):

@@ -132,6 +132,21 @@ def evaluation(found: Mapping[str, Any], measures: Mapping[str, Measure], path: 
     _print(f"{_tested(found)}; {_interval(found)}", *audited(found["audit"]), f"kept: {path}")
 
 
+def calibration(found: Mapping[str, Any], measures: Mapping[str, Measure]) -> None:
+    """Scores of people before and after calibration, each person in a row where there are several."""
+    _print(_scored(found, measures))
+    people = {name: model["per_subject"] for name, model in found["models"].items()}
+    first = found["metrics"][0]
+    if len(found["subjects"]) > 1:
+        table = _table("subject", *people, title=first, right=tuple(people))
+        for subject in found["subjects"]:
+            table.add_row(subject, *(measures[first].text(people[name][subject][first]["value"]) for name in people))
+        _print(table)
+    how = found["calibrate"]
+    learned = f"{how['repetitions']} execution{'' if how['repetitions'] == 1 else 's'} of each label learned from"
+    _print(f"{_tested(found)}, {learned}, adapt: {how['adapt']}; {_interval(found)}", f"profiles: {found['folder']}")
+
+
 def comparison(found: Mapping[str, Any], measures: Mapping[str, Measure]) -> None:
     """Two runs' models on the same examples."""
     one, other = found["one"], found["other"]

@@ -88,6 +88,7 @@ FLOORS = [
         "bench",
         "run",
         "live",
+        "personal",
     ),
     ("tables", "cli", "__main__", "__init__"),
 ]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from myoflow.cli.app import Backend, Cluster, Jobs, Overrides, RecipeArg, app
+
+if TYPE_CHECKING:
+    from myoflow.parallel import Workers
 
 
 @app.command()
@@ -25,13 +28,23 @@ def run(
     ] = None,
     jobs: Jobs = None,
     cluster: Cluster = None,
+    calibrate: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(metavar="SUBJECT", help="Then move the network to this held-out person; may be given again."),
+    ] = None,
 ) -> None:
     """Run a recipe: prepare, train, evaluate, report."""
+    from myoflow import tables
     from myoflow.errors import InputError
     from myoflow.parallel import workers
+    from myoflow.personal import check as can_calibrate
     from myoflow.progress import Bars
+    from myoflow.recipe import load
     from myoflow.run import assist_run, process_number, resume_run, run_recipe
 
+    changes = [*(overrides or ())]
+    if resume is not None and calibrate and recipe is not None and "=" in recipe:
+        changes, recipe = [recipe, *changes], None  # there is no recipe to name: the first word is a change, too
     if (recipe is None) == (resume is None):
         raise InputError("give a recipe to run, or --resume RUN, not both")
     if process_number() > 0:
@@ -39,18 +52,40 @@ def run(
         return
     chosen = workers(jobs, cluster)
     if resume is not None:
-        if overrides or backend or out:
+        if (changes and not calibrate) or backend or out:
             raise InputError("--resume takes the run's own recipe; overrides, --backend and --out do not go with it")
+        if calibrate:
+            _calibrate(resume, calibrate, changes, chosen)
+            return
         done = resume_run(resume, progress=Bars(), workers=chosen)
     else:
-        from myoflow.recipe import load
-
         assert recipe is not None
-        loaded = load(recipe, overrides or ())
+        loaded = load(recipe, changes)
+        if calibrate:
+            can_calibrate(loaded, calibrate)
         done = run_recipe(loaded, backend=backend, out=out, progress=Bars(), workers=chosen)
-    from myoflow import tables
-
     tables.scores(done)
+    if calibrate:
+        _calibrate(done.folder, calibrate, [], chosen)
+
+
+def _calibrate(folder: Path, subjects: list[str], changes: list[str], workers: Workers) -> None:
+    """Move a finished run's network to people that it has not seen, and say what that brought."""
+    import attrs
+
+    from myoflow import tables
+    from myoflow.errors import InputError
+    from myoflow.personal import calibrate
+    from myoflow.progress import Bars
+    from myoflow.recipe import load
+    from myoflow.run import load_run
+
+    done = load_run(folder)
+    recipe = load(folder / "recipe.yaml", changes)
+    if recipe.digest != done.recipe.digest:
+        raise InputError("a finished run is calibrated as it is: only calibrate.* can be changed beside --resume")
+    found = calibrate(attrs.evolve(done, recipe=recipe), subjects, progress=Bars(), workers=workers)
+    tables.calibration(found, recipe.train.task.measured(found))
 
 
 @app.command()

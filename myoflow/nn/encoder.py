@@ -42,7 +42,8 @@ class Encoder(nn.Module):
     numbers all tokens in a row; `"none"` treats them as a set. Where `mask` `(batch, channel, patch)` is True, a
     learned token stands in for the embedded patch (masked reconstruction); it has no gradient until something asks
     for it. Where `present` `(batch, channel)` is False there is no electrode: nobody attends to its tokens, whose own
-    outputs mean nothing. Both may also come in a mapping, beside the tokens as `emg`.
+    outputs mean nothing. Both may also come in a mapping, beside the tokens as `emg`. With `leave` there may be more
+    channels than it was made for, and those behind are left out.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class Encoder(nn.Module):
         dropout: float = 0.1,
         drop_path: float = 0.1,
         attention_dropout: float = 0.0,
+        leave: bool = False,
     ) -> None:
         super().__init__()
         self.grid = (channels, patches)
+        self.leave = leave
         self.embed = nn.Linear(features, width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width), requires_grad=False)
         self.channel_embed: nn.Parameter | None = None
@@ -100,6 +103,10 @@ class Encoder(nn.Module):
         if not isinstance(tokens, Tensor):
             mask, present = tokens.get("mask"), tokens.get("present")
             tokens = tokens["emg"]
+        if self.leave:
+            first = self.grid[0]
+            tokens = tokens[:, :first]
+            mask, present = (x if x is None else x[:, :first] for x in (mask, present))
         if tuple(tokens.shape[1:3]) != self.grid:  # a single channel would broadcast, others regroup, unnoticed
             raise ValueError(
                 f"tokens {tuple(tokens.shape)} do not have the (channel, patch) {self.grid} of this encoder"

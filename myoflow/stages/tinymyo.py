@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from myoflow.errors import PlanError
+from myoflow.errors import InputError, PlanError
 from myoflow.spec import FRAMES, TOKENS, Spec
 from myoflow.stage import Cost, Stage, stage
 from myoflow.typed import Seconds, frozen
@@ -37,8 +37,9 @@ class TinyMyo(Stage):
     (.safetensors, .ckpt; nothing in it is executed). Every tensor that is missing or left over is an error unless
     `allow_missing` or `allow_unused` names it (patterns such as `blocks.7.*` will do); heads are left out as they
     stand. `channels` says what happens when the weights know another number of channels: `exact` refuses; `pad`: here
-    are fewer, which take the first places; `interpolate`: the channels stand evenly on the weights' ring. To use a
-    subset of the data's channels, put `select` in front.
+    are fewer, which take the first places; `interpolate`: the channels stand evenly on the weights' ring; `subset`:
+    here are more, of which the first `places` are used, as many as the weights know, and the others are not looked at.
+    To use other channels than the first, put `select` in front.
 
     `adapt` says what is trained: `full`; `frozen`: nothing of the encoder; `lora`: beside its matrices a product of
     two thin ones of `rank` (Hu et al. 2021, arXiv 2106.09685), the rest stays. `layer_decay` d trains block l of L at
@@ -56,7 +57,8 @@ class TinyMyo(Stage):
     attention_dropout: float = 0.0
     lookahead: Seconds | None = None
     weights: str | None = None
-    channels: Literal["exact", "pad", "interpolate"] = "exact"
+    channels: Literal["exact", "pad", "interpolate", "subset"] = "exact"
+    places: int | None = None
     allow_unused: tuple[str, ...] = ("decoder_pred.*", "classifier.*", "regressor.*")
     allow_missing: tuple[str, ...] = ("mask_token",)
     adapt: Literal["full", "frozen", "lora"] = "full"
@@ -86,6 +88,7 @@ class TinyMyo(Stage):
                 f"rotary positions turn pairs of features: width/heads must be even, got {self.width // self.heads}",
                 field="heads",
             )
+        spec = self._placed(spec)
         if spec.dims == TOKENS:
             if self.positions == "relative" or self.lookahead is not None:
                 field = "positions" if self.positions == "relative" else "lookahead"
@@ -99,6 +102,24 @@ class TinyMyo(Stage):
             raise PlanError(f"needs a lookahead of a frame ({1 / spec.rate_hz:.3g} s) or more", field="lookahead")
         after = spec.evolve(sizes=(None, spec.sizes[1], self.width))
         return after if self.lookahead is None else after.wait(self._ahead(spec) / spec.rate_hz)
+
+    def _placed(self, spec: Spec) -> Spec:
+        """The input with the channels that are looked at. Raises PlanError."""
+        if (self.places is None) != (self.channels != "subset"):
+            raise PlanError(
+                "`channels: subset` and `places`, the number of channels that the weights know, go together",
+                field="channels" if self.places is None else "places",
+            )
+        if self.places is None:
+            return spec
+        spec.expect(TOKENS)
+        if not 1 <= self.places <= spec.size("channel"):
+            raise PlanError(
+                f"places must be from 1 to the {spec.size('channel')} channels there are, got {self.places}",
+                field="places",
+            )
+        sizes = (None, self.places, *spec.sizes[2:])
+        return spec.evolve(sizes=sizes, channels=spec.channels[: self.places])
 
     def _ahead(self, spec: Spec) -> int:
         """The lookahead in frames."""
@@ -114,6 +135,9 @@ class TinyMyo(Stage):
         released = understand(tensors.read(self.weights), self.weights)
         known = {**released.encoder, **released.head}
         if isinstance(module, Encoder) and module.channel_embed is not None and "channel_embed" in known:
+            made_for = known["channel_embed"].shape[1]
+            if self.places is not None and made_for != self.places:
+                raise InputError(f"{self.weights} was made for {made_for} channels, so places must be that many")
             known["channel_embed"] = fit_channels(known["channel_embed"], module.grid[0], self.channels, self.weights)
         fill(module, known, self.weights, unused=self.allow_unused, missing=(*self.allow_missing, "*.lora_*"))
         left = sorted(set(known) - set(module.state_dict()))
@@ -121,6 +145,7 @@ class TinyMyo(Stage):
 
     def cost(self, spec: Spec) -> Cost:
         """Parameters, MACs and bytes for one window or frame; bytes are float32 weights and the widest activations."""
+        spec = self._placed(spec)
         features, width, hidden = spec.size("feature"), self.width, self.mlp * self.width
         attention = 4 * width * width + 4 * width
         feed_forward = 2 * width * hidden + hidden + width
@@ -156,7 +181,7 @@ class TinyMyo(Stage):
 
         assert self.positions != "relative", "plan says so"
         return Encoder(
-            channels=spec.size("channel"),
+            channels=self._placed(spec).size("channel"),
             patches=spec.size("patch"),
             features=spec.size("feature"),
             width=self.width,
@@ -167,6 +192,7 @@ class TinyMyo(Stage):
             dropout=self.dropout,
             drop_path=self.drop_path,
             attention_dropout=self.attention_dropout,
+            leave=self.channels == "subset",
         )
 
     def _of_frames(self, spec: Spec) -> FrameEncoder:

@@ -68,9 +68,26 @@ def test_misfits_are_errors_unless_the_recipe_allows_them(tmp_path: Path) -> Non
         assert module.tinymyo.channel_embed.shape == (1, channels, 1, 8)
 
 
+def test_a_subset_of_channels_is_what_selecting_them_gives(tmp_path: Path) -> None:
+    run = str(trained(tmp_path / "run"))
+    module, _ = fresh(segment(5, weights=run, channels="subset", places=3))
+    plain, _ = fresh(segment(3, weights=run))
+    x = torch.randn(2, 5, 2, 4)
+    with torch.no_grad():
+        assert torch.equal(module.eval()(x), plain.eval()(x[:, :3]))
+    wide, narrow = segment(5, channels="subset", places=3), segment(3)
+    assert wide.output.sizes == narrow.output.sizes and wide.output.channels == ("a", "b", "c")
+    assert wide.stages[0].cost(wide.specs[0]) == narrow.stages[0].cost(narrow.specs[0])
+    with pytest.raises(InputError, match="made for 3 channels, so places must be that many"):
+        fresh(segment(5, weights=run, places=4, channels="subset"))
+
+
 def test_bad_fields_are_planning_errors() -> None:
     for changes, words in (
         ({"rank": 0}, "rank must be"),
+        ({"channels": "subset"}, "and `places`, the number of channels that the weights know, go together"),
+        ({"places": 2}, "go together"),
+        ({"channels": "subset", "places": 4}, "from 1 to the 3 channels there are, got 4"),
         ({"layer_decay": 0.0}, "layer_decay must be"),
         ({"layer_decay": 0.5, "adapt": "frozen"}, "for adapt: full"),
     ):

@@ -98,6 +98,9 @@ class Answers:
         except (KeyError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, EOFError) as error:
             raise InputError(f"{path}: not a file of predictions ({error})") from None
 
+    def keep(self, folder: Path) -> None:
+        """What was learned for decoding alone, beside the weights in a model's folder, for `Task.listener`."""
+
     def check_rows(self) -> None:
         """Raise InputError when the fields differ in length."""
         for name in (*self.said, *self.known):

@@ -95,6 +95,7 @@ class Engine:
     """Base of engines."""
 
     name: ClassVar[str]
+    flows: ClassVar[bool] = False  # whether it defines `flow`
 
     def runs(self, stage: type[Stage]) -> bool:
         """Whether this engine can run the stage."""

@@ -163,6 +163,7 @@ class Experiment:
         with self._timed(f"predict {name}"):
             answers: Answers = self.task.predict(Fitted(plan, parameters), examples[2])
         self._prove(name, folder, answers, examples[2], parameters)
+        answers.keep(folder)
         answers.save(done)
         (folder / "checkpoint.pt").unlink(missing_ok=True)  # the training is over
         write_json(self.folder / "timing.json", self.timing)

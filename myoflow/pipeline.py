@@ -226,8 +226,17 @@ def flowing(plan: Plan) -> bool:
     return cut is not None and plan.steps[cut].after.dims == UTTERANCES
 
 
-def compile_flow(plan: Plan, parameters: Parameters) -> Chain:
-    """A pipeline that cuts by utterance as one chain from signal to frames `(utterance 1, frame, feature)`.
+def flows(plan: Plan) -> bool:
+    """Whether a live stream can run through a pipeline that cuts by utterance, on the backends where it is."""
+    if not flowing(plan) or plan.output.blockers:
+        return False
+    cut = cutting([step.stage for step in plan.steps])
+    return all(engine_of(segment.backend).flows for segment in plan.segments((cut or 0) + 1))
+
+
+def compile_flow(plan: Plan, parameters: Parameters, start: int = 0) -> Chain:
+    """Steps from `start` on of a pipeline that cuts by utterance, as one chain from signal to frames `(utterance 1,
+    frame, feature)`.
 
     Its network goes along with the signal instead of waiting for its end. Raises InputError: a backend cannot.
     """
@@ -236,7 +245,7 @@ def compile_flow(plan: Plan, parameters: Parameters) -> Chain:
 
     cut = cutting([step.stage for step in plan.steps])
     assert cut is not None, "the caller has looked: it is flowing"
-    links: list[Kernel] = [compile_steps(plan, parameters, 0, cut)] if cut else []
+    links: list[Kernel] = [compile_steps(plan, parameters, start, cut)] if cut > start else []
     for segment in plan.segments(cut + 1):
         backend = load_backend(segment.backend)
         links.append(ENGINES[backend.engine]().flow(segment, backend, parameters))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.floating[Any]]
 
 GRIFFIN_LIM = "griffin_lim"  # the vocoder that needs no training
+RUNNING = "running"  # the same search as bands come, for live streams
 OF_RUN = "weight.hifigan."  # what a run puts before a generator's tensors
 EPOCH = 50  # updates between two lines of the learning curve
 
@@ -85,13 +86,40 @@ class Voice:
 def speaker(vocoder: str = GRIFFIN_LIM) -> Callable[[Floats], Floats]:
     """What makes sound `(time,)` at 22 050 Hz of one utterance's log-mel bands `(frame, band)`.
 
-    `vocoder` is `griffin_lim`, or where `Voice.load` finds a trained generator. Raises InputError: it does not.
+    `vocoder` is `griffin_lim`, `running`, or where `Voice.load` finds a trained generator. Raises InputError: it does
+    not.
     """
+    if vocoder == RUNNING:
+        from myoflow.dsp.running_voice import whole
+
+        return whole
     if vocoder != GRIFFIN_LIM:
         return Voice.load(vocoder).sound
     from myoflow.dsp.mel import griffin_lim
 
     return griffin_lim
+
+
+class Running(Protocol):
+    """Bands `(frame, band)` as they come to sound `(time,)` at 22 050 Hz."""
+
+    def feed(self, frames: Floats, /) -> Floats: ...
+
+    def flush(self) -> Floats: ...
+
+
+def running(vocoder: str = GRIFFIN_LIM) -> tuple[Running, float]:
+    """The vocoder of that name for a live stream, and how many seconds it looks ahead. Raises as `speaker`."""
+    if vocoder in (GRIFFIN_LIM, RUNNING):
+        from myoflow.dsp.running_voice import DELAY_S, RunningVoice
+
+        return RunningVoice(), DELAY_S
+    from myoflow.dsp.mel import FRAME_HZ
+    from myoflow.nn.synthesis import Synthesis
+
+    voice = Voice.load(vocoder)
+    shape = voice.generator.shape
+    return Synthesis(voice, shape.hop, shape.lookahead, shape.lookahead), shape.lookahead / FRAME_HZ
 
 
 def train_vocoder(

@@ -26,7 +26,7 @@ TOP_HZ = 8000.0
 CEPSTRA = 26
 FRAME_HZ = RATE_HZ / HOP
 FLOOR = 1e-5  # of a band, before the logarithm
-_EDGE = (SIZE - HOP) // 2
+EDGE = (SIZE - HOP) // 2
 _QUIET = 1e-9  # added to the power, as published
 
 
@@ -63,17 +63,34 @@ def _frames(padded: Floats) -> Floats:
 
 
 @lru_cache(maxsize=1)
-def _window() -> Floats:
+def window() -> Floats:
     """Hann, periodic."""
     found: Floats = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(SIZE) / SIZE)).astype(np.float32)
     return found
 
 
-def _transform(sound: Floats, mode: Any = "reflect") -> npt.NDArray[np.complexfloating[Any, Any]]:
-    """Short-time spectra `(frame, bin)`."""
+def spectra_of(padded: Floats) -> Any:
+    """Short-time spectra `(frame, bin)` of sound whose first window begins at its first sample."""
     from scipy.fft import rfft
 
-    return np.asarray(rfft(_frames(np.pad(np.asarray(sound, np.float32), _EDGE, mode=mode)) * _window(), axis=1))
+    return np.asarray(rfft(_frames(padded) * window(), axis=1))
+
+
+def turned_back(spectra: Any) -> Floats:
+    """Windows of short-time spectra `(frame, bin)` laid over each other, not yet divided by their sum."""
+    from scipy.fft import irfft
+
+    return overlapped(irfft(spectra, SIZE, axis=1) * window())
+
+
+def magnitudes_of(bands: Floats) -> Floats:
+    """Magnitudes `(frame, bin)` whose log-mel bands are about `bands` `(frame, band)`."""
+    return unbanded(np.exp(bands))
+
+
+def _transform(sound: Floats, mode: Any = "reflect") -> npt.NDArray[np.complexfloating[Any, Any]]:
+    """Short-time spectra `(frame, bin)`."""
+    return np.asarray(spectra_of(np.pad(np.asarray(sound, np.float32), EDGE, mode=mode)))
 
 
 def magnitudes(sound: Floats) -> Floats:
@@ -81,8 +98,8 @@ def magnitudes(sound: Floats) -> Floats:
 
     Raises MyoflowError for sound shorter than 385 samples, whose edges cannot be reflected.
     """
-    if np.ndim(sound) != 1 or np.size(sound) <= _EDGE:
-        raise MyoflowError(f"a spectrum needs more than {_EDGE} samples of one track, got shape {np.shape(sound)}")
+    if np.ndim(sound) != 1 or np.size(sound) <= EDGE:
+        raise MyoflowError(f"a spectrum needs more than {EDGE} samples of one track, got shape {np.shape(sound)}")
     spectra = _transform(sound)
     return np.sqrt(spectra.real**2 + spectra.imag**2 + np.float32(_QUIET))
 
@@ -113,29 +130,27 @@ def griffin_lim(bands: Floats, iterations: int = 32, momentum: float = 0.99, see
     Magnitudes are the non-negative ones whose bands fit best, phases those of the fast Griffin-Lim algorithm
     (Perraudin, Balazs and Søndergaard 2013), started at random from `seed`. Gives HOP samples a frame.
     """
-    from scipy.fft import irfft
-
     bands = np.asarray(bands, np.float32)
     if bands.ndim != 2 or not len(bands):
         raise MyoflowError(f"expected log-mel bands (frame, band), got shape {bands.shape}")
-    target = _unbanded(np.exp(bands))
+    target = magnitudes_of(bands)
     rng = np.random.default_rng(seed)
     spectra = target * np.exp(2j * np.pi * rng.random(target.shape, np.float32))
-    weight = np.maximum(_overlapped(np.broadcast_to(_window() ** 2, (len(bands), SIZE))), 1e-2)
+    weight = np.maximum(overlapped(np.broadcast_to(window() ** 2, (len(bands), SIZE))), 1e-2)
     before: Any = 0.0
     sound: Floats = np.zeros(0, np.float32)
     for step in range(iterations + 1):
-        sound = _overlapped(irfft(spectra, SIZE, axis=1) * _window()) / weight
+        sound = turned_back(spectra) / weight
         if step == iterations:
             break
-        consistent = _transform(sound[_EDGE : len(sound) - _EDGE])
+        consistent = _transform(sound[EDGE : len(sound) - EDGE])
         ahead = consistent + momentum * (consistent - before)
         before = consistent
         spectra = target * ahead / np.maximum(np.abs(ahead), 1e-9)
-    return np.clip(sound[_EDGE : len(sound) - _EDGE], -1.0, 1.0).astype(np.float32)
+    return np.clip(sound[EDGE : len(sound) - EDGE], -1.0, 1.0).astype(np.float32)
 
 
-def _overlapped(frames: Floats) -> Floats:
+def overlapped(frames: Floats) -> Floats:
     """Frames `(frame, SIZE)` laid over each other every HOP samples and added."""
     parts = SIZE // HOP
     out = np.zeros((len(frames) + parts - 1, HOP), np.float32)
@@ -144,14 +159,20 @@ def _overlapped(frames: Floats) -> Floats:
     return out.ravel()
 
 
-def _unbanded(power: Floats, steps: int = 40) -> Floats:
+@lru_cache(maxsize=2)
+def _spread(bands: int) -> Floats:
+    """The filters' pseudo-inverse `(band, bin)`."""
+    return np.asarray(np.linalg.pinv(filters(bands)).T)
+
+
+def unbanded(power: Floats, steps: int = 40) -> Floats:
     """Magnitudes `(frame, bin)`, none negative, whose bands are closest to `power` `(frame, band)`.
 
     Multiplicative updates of Lee and Seung (2001), which keep the sign, from the bands spread over their bins.
     """
     bank = filters(power.shape[1])
-    found = np.maximum(power @ np.linalg.pinv(bank).T, 1e-8).astype(np.float32)
-    wanted, gram = power @ bank, bank.T @ bank
+    found = np.maximum(power @ _spread(power.shape[1]), 1e-8).astype(np.float32)
+    wanted = power @ bank
     for _ in range(steps):
-        found *= wanted / np.maximum(found @ gram, 1e-10)
+        found *= wanted / np.maximum((found @ bank.T) @ bank, 1e-10)
     return found

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
     from myoflow.backend import Backend
     from myoflow.dsp.kernel import Array
+    from myoflow.nn.flow import Flow
 
 
 @ENGINES.add("torch")
 class TorchEngine(Engine):
     """Learned stages, for training and for inference on CPU and GPU."""
+
+    flows = True
 
     def runs(self, stage: type[Stage]) -> bool:
         return stage.on_torch()
@@ -78,6 +81,36 @@ class TorchEngine(Engine):
             return out
 
         return Batches(run, backend, segment.output, self.choices(backend))
+
+    def flow(self, segment: Segment, backend: Backend, parameters: Parameters) -> Program:
+        import torch
+
+        from myoflow.lower.pieces import Pieces
+        from myoflow.nn.flow import Flow
+
+        reason = self.missing(backend)
+        if reason:
+            raise InputError(f"backend '{backend.name}' cannot run on this machine: {reason}")
+        device = torch.device(backend.device)
+        dtype = torch.bfloat16 if backend.precision == "bf16" else torch.float32
+        flow = Flow(trained(segment, parameters.weights).to(device, dtype))
+        run = _at_threads(flow, backend.threads or 1)
+        return Pieces(run, flow.piece, segment.output.size("feature"), self.choices(backend))
+
+
+def _at_threads(flow: Flow, threads: int) -> Callable[[Array], Array]:
+    """A flow's work on so many threads."""
+    import torch
+
+    def run(piece: Array) -> Array:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            return flow.run(piece)
+        finally:
+            torch.set_num_threads(before)
+
+    return run
 
 
 def compiled(module: torch.nn.Module, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:

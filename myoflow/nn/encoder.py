@@ -8,7 +8,7 @@ one sequence `(batch, token, width)`, channel-major. Parameter names are those o
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Positions = Literal["rotary", "flat", "none"]
+Past = Callable[["Attention", Tensor, Tensor | None], Tensor]
 
 
 class Patches(nn.Module):
@@ -137,8 +138,10 @@ class Block(nn.Module):
         self.mlp = FeedForward(width, mlp * width, dropout)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, turn: Tensor | None, mask: Tensor | None = None) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x), turn, mask))
+    def forward(self, x: Tensor, turn: Tensor | None, mask: Tensor | None = None, past: Past | None = None) -> Tensor:
+        """`past`: what live attention remembers of the tokens before these (nn/flow.py)."""
+        seen = self.norm1(x)
+        x = x + self.drop_path(self.attn(seen, turn, mask) if past is None else past(self.attn, seen, turn))
         return torch.add(x, self.drop_path(self.mlp(self.norm2(x))))
 
 

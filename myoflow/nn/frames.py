@@ -24,7 +24,7 @@ class FrameEncoder(nn.Module):
     product of the query and a vector for their distance, per head and layer, and looks no further than 99 frames (Gaddy
     and Klein 2021; their vectors never got a gradient in the published TinyMyo code, here they do); `"none"` knows no
     order. `lookahead` is how many frames of the future the whole encoder sees, None for all: frames come in
-    chunks of that size, and each sees its own chunk and those before it.
+    chunks of that size, and each sees its own chunk and those before it, in every layer `context` of them (None: all).
     """
 
     turn: Tensor
@@ -42,9 +42,10 @@ class FrameEncoder(nn.Module):
         drop_path: float,
         attention_dropout: float,
         lookahead: int | None = None,
+        context: int | None = None,
     ) -> None:
         super().__init__()
-        self.lookahead = lookahead
+        self.lookahead, self.context = lookahead, context
         self.rotary = width // heads if positions == "rotary" else 0
         self.embed = nn.Linear(features, width)
         self.blocks = nn.ModuleList(
@@ -94,6 +95,8 @@ class FrameEncoder(nn.Module):
             return seen
         chunk = torch.arange(frames, device=device) // max(self.lookahead, 1)
         past = (chunk[None, :] <= chunk[:, None])[None, None]
+        if self.context is not None:
+            past = past & (chunk[None, :] >= chunk[:, None] - self.context)
         return past if seen is None else past & seen
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from myoflow.answers import Answers, Floats, Ints, Strings
 from myoflow.errors import InputError
 from myoflow.files import beside
 from myoflow.text.measures import Errors, character_errors, errors
+
+if TYPE_CHECKING:
+    from myoflow.speech.known import Known
 
 Array = npt.NDArray[Any]
 
@@ -65,7 +68,8 @@ class Transcripts(Answers):
     voice. A text that nobody asked for is UNDECODED.
 
     `audio` are spectra `(frame, band)` as log-mel, `mcd` their distance in dB from the true ones along the best
-    warping, `frames` how many frames that has. `phones` (right, all) counts frames. `mean` is the training split's.
+    warping, `frames` how many frames that has. `phones` (right, all) counts frames. `knows` is what the model must know
+    beside its weights; it is kept in its folder, not with the answers.
     """
 
     said: ClassVar[tuple[str, ...]] = (
@@ -108,6 +112,7 @@ class Transcripts(Answers):
     recording: Strings = field(converter=_texts)
     start_s: Floats = field(converter=_numbers)
     told_of: str = field(default="{}", converter=str)
+    knows: Known | None = None
 
     def __attrs_post_init__(self) -> None:
         self.check_rows()
@@ -152,6 +157,10 @@ class Transcripts(Answers):
             "words": int(sum(len(text.split()) for text in self.text)),
             "windows": len(self),
         }
+
+    def keep(self, folder: Path) -> None:
+        if self.knows is not None:
+            self.knows.save(folder)
 
     def save(self, path: str | Path) -> None:
         """Write one .npz without pickles; it is complete or absent. Spectra stand one behind the other."""

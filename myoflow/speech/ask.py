@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from myoflow.errors import PlanError
 from myoflow.heads import Heads
-from myoflow.pipeline import Plan, compile_steps
+from myoflow.pipeline import Plan, compile_flow, compile_steps, flows
 from myoflow.prepare import find_cut
 from myoflow.spec import FRAMES, Spec
 
@@ -45,15 +45,20 @@ def stage_of(plan: Plan, head: str) -> Any:
 def answered(model: Fitted, examples: Utterances) -> Iterator[dict[str, Array]]:
     """Each utterance's frames by head, `(frame, feature)`, computed alone and on the plan's backends.
 
+    Where a live stream can run through the network they are computed as in one, to the last bit.
     Heads that give several frames of the voice at once give them one after the other here.
     """
     plan = model.plan
     several = {name: getattr(stage_of(plan, name), "per_frame", 1) for name in heads_of(plan)}
     last = plan.steps[-1]
-    start = find_cut(plan) + 1
-    chain = compile_steps(plan, model.parameters, start)
+    start, live = find_cut(plan) + 1, flows(plan)
+    chain = None if live else compile_steps(plan, model.parameters, start)
     for row in range(len(examples)):
-        frames = chain.feed(examples.take(np.array([row]))["emg"])[0]
+        emg = examples.take(np.array([row]))["emg"]
+        if chain is None:  # a flow remembers: a new one for each
+            frames = compile_flow(plan, model.parameters, start - 1).whole(emg[0])[0]
+        else:
+            frames = chain.feed(emg)[0]
         if isinstance(last.stage, Heads):
             found = last.stage.split(last.before, frames)
         else:

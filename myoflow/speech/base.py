@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from myoflow.fit import Fitted
+    from myoflow.listener import Listener
     from myoflow.pipeline import Plan, Step
     from myoflow.prepare import Signal
     from myoflow.report.summary import Section
@@ -106,6 +107,13 @@ class Spoken(Task):
         """A network's output by head, also of a network that has but one."""
         found: Mapping[str, torch.Tensor] = output
         return {**found, self.needs[0]: found["values"]} if "values" in found else found
+
+    def listener(self, plan: Plan, folder: Path) -> Listener:
+        """Words and voice as an utterance is still being spoken; speech/speaking.py."""
+        from myoflow.speech.known import load
+        from myoflow.speech.speaking import Speaking
+
+        return Speaking(plan, load(folder), getattr(self, "pause", None), self.vocoder)
 
     def load(self, path: Path) -> Transcripts:
         """Read what `Transcripts.save` wrote."""

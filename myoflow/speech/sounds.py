@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from myoflow.dsp.mel import HOP, RATE_HZ, from_cepstrum, log_mel, resampled
+from myoflow.dsp.mel import HOP, RATE_HZ, log_mel, resampled
 from myoflow.errors import InputError
 from myoflow.recording import Recording
+from myoflow.speech.known import Known
 
 if TYPE_CHECKING:
     from myoflow.speech.utterances import Utterances
@@ -55,6 +56,4 @@ def phones_of(recording: Recording, frames: int, labels: tuple[str, ...]) -> Arr
 
 def heard_bands(frames: Array, examples: Utterances) -> Array:
     """What the head `audio` gave, `(frame, feature)`, as log-mel bands `(frame, band)`."""
-    bands = len(examples.mean)
-    spread = frames if frames.shape[1] == bands else from_cepstrum(frames, bands)
-    return np.asarray(spread * examples.scale + examples.mean, np.float32)
+    return Known.of(None, examples).bands(frames)

@@ -11,13 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from myoflow.dsp.distortion import cepstral_distortion
+from myoflow.pipeline import flows
 from myoflow.speech.answers import UNDECODED, Transcripts
 from myoflow.speech.ask import answered, heads_of
+from myoflow.speech.known import Known
+from myoflow.speech.sentences import frames_of, text_of
 from myoflow.speech.sounds import heard_bands
 from myoflow.speech.words import chance, decoder_of, log_softmax
 from myoflow.tasks.recognise import Recognise
 from myoflow.text.beam import Weights
 from myoflow.text.spelling import greedy
+from myoflow.voicing import GRIFFIN_LIM, RUNNING
 
 if TYPE_CHECKING:
     from myoflow.fit import Fitted
@@ -49,17 +53,18 @@ def transcribe(task: Spoken, model: Fitted, examples: Utterances) -> Transcripts
         decoder, told["decoding"] = decoder_of(task, examples, dev)
         logs = [log_softmax(frames["text"]) for frames in found]
         columns["greedy"] = [greedy(log.argmax(-1).tolist(), task.characters) for log in logs]
-        columns["decoded"] = [decoder.text(log) for log in logs]
+        pause = frames_of(task.pause, heads["text"].rate_hz)
+        columns["decoded"] = [text_of(decoder, log, pause) for log in logs]
         alone = attrs.evolve(decoder, weights=Weights(0.0, 0.0))
-        columns["unaided"] = [alone.text(log) for log in logs]
+        columns["unaided"] = [text_of(alone, log, pause) for log in logs]
         told["chance"] = chance(examples.known, [target.text for target in examples.targets])
     sounds = [_sound(frames, target, examples) for frames, target in zip(found, examples.targets, strict=True)]
     if "audio" in heads:
         from myoflow.speech.judge import judged
 
-        told["vocoder"] = task.vocoder
+        told["vocoder"] = vocoder = RUNNING if task.vocoder == GRIFFIN_LIM and flows(model.plan) else task.vocoder
         bands = [sound["audio"] for sound in sounds]
-        columns |= judged(bands, examples, decoder, getattr(task, "listener_epochs", 0), told, task.vocoder)
+        columns |= judged(bands, examples, decoder, getattr(task, "listener_epochs", 0), told, vocoder)
     measured = {name: [sound[name] for sound in sounds] for name in sounds[0]} if sounds else {}
     return Transcripts(
         **columns,
@@ -68,6 +73,7 @@ def transcribe(task: Spoken, model: Fitted, examples: Utterances) -> Transcripts
         mode=[target.mode for target in examples.targets],
         twin=[target.twin for target in examples.targets],
         told_of=json.dumps(told, sort_keys=True),
+        knows=Known.of(decoder, examples),
         **examples.places(),
     )
 

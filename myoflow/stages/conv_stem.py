@@ -21,7 +21,8 @@ class ConvStem(Stage):
 
     A block is two convolutions of three taps with batch norm beside one of one tap; its first takes steps of its
     item of `strides`, so that there is one frame for each product of strides. A frame hears
-    `1 + 2 (1 + stride)` samples of the block before it, half of them from the future; with `causal: true` none.
+    `1 + 2 (1 + stride)` samples of the block before it, half of them from the future; with `causal: true` none, and
+    a live stream runs through it.
     Source: Gaddy and Klein 2021, arXiv 2106.01933 (widths 768, ReLU); TinyMyo's has widths of 192 and GELU.
     """
 
@@ -41,7 +42,10 @@ class ConvStem(Stage):
             )
         after = spec.evolve(dims=FRAMES, sizes=(None, None, self.widths[-1]), units="1")
         after = after.evolve(rate_hz=spec.rate_hz / math.prod(self.strides))
-        return after if self.causal else after.wait(self.ahead / spec.rate_hz)
+        if self.causal:
+            return after
+        blocked = after.block("conv_stem: a frame hears samples behind its own; causal: true hears none and can stream")
+        return blocked.wait(self.ahead / spec.rate_hz)
 
     @property
     def ahead(self) -> int:

@@ -31,7 +31,8 @@ class TinyMyo(Stage):
     Behind conv_stem it takes the frames of utterances, `(utterance, frame, feature)`: rotary positions are then times,
     `positions: relative` (there only) learns a vector per distance up to 99 frames, and no utterance of a batch sees
     another. `lookahead` (there only) limits how far a frame sees ahead, for live use: frames come in chunks of that
-    length, and each sees its own chunk and those before it. Its MACs are those of a frame that sees one second.
+    length, and each sees its own chunk and those before it; with `context` in every layer only as many of these as it
+    holds. With both a live stream runs through it. Its MACs are those of a frame that sees one second.
 
     `weights` is where training starts: a run's folder, or a file of ours, of the authors or of braindecode
     (.safetensors, .ckpt; nothing in it is executed). Every tensor that is missing or left over is an error unless
@@ -56,6 +57,7 @@ class TinyMyo(Stage):
     drop_path: float = 0.1
     attention_dropout: float = 0.0
     lookahead: Seconds | None = None
+    context: Seconds | None = None
     weights: str | None = None
     channels: Literal["exact", "pad", "interpolate", "subset"] = "exact"
     places: int | None = None
@@ -90,8 +92,9 @@ class TinyMyo(Stage):
             )
         spec = self._placed(spec)
         if spec.dims == TOKENS:
-            if self.positions == "relative" or self.lookahead is not None:
-                field = "positions" if self.positions == "relative" else "lookahead"
+            limits = [field for field in ("lookahead", "context") if getattr(self, field) is not None]
+            if self.positions == "relative" or limits:
+                field = "positions" if self.positions == "relative" else limits[0]
                 raise PlanError(
                     f"{field}: {getattr(self, field)} is for frames of utterances, behind conv_stem", field=field
                 )
@@ -100,7 +103,12 @@ class TinyMyo(Stage):
             raise PlanError("positions: flat is for patches of channels; frames have one row anyway", field="positions")
         if self.lookahead is not None and not self.lookahead * spec.rate_hz >= 1:
             raise PlanError(f"needs a lookahead of a frame ({1 / spec.rate_hz:.3g} s) or more", field="lookahead")
+        if self.context is not None and self.lookahead is None:
+            raise PlanError("context counts chunks of lookahead: give that, too", field="context")
         after = spec.evolve(sizes=(None, spec.sizes[1], self.width))
+        reason = self._stops() if spec.sizes[1] is None else None
+        if reason is not None:
+            after = after.block(f"tinymyo: {reason}")
         return after if self.lookahead is None else after.wait(self._ahead(spec) / spec.rate_hz)
 
     def _placed(self, spec: Spec) -> Spec:
@@ -120,6 +128,18 @@ class TinyMyo(Stage):
             )
         sizes = (None, self.places, *spec.sizes[2:])
         return spec.evolve(sizes=sizes, channels=spec.channels[: self.places])
+
+    def _stops(self) -> str | None:
+        """Why a live utterance cannot run through it, and what can; None where it can."""
+        if self.lookahead is None:
+            return "every frame sees the whole utterance; `lookahead: 400 ms` with `context: 3 s` can stream"
+        if self.context is None:
+            return "sees all of the past, which has no end in a live stream; set a limit, such as `context: 3 s`"
+        return "relative positions cannot stream; rotary can" if self.positions == "relative" else None
+
+    def _back(self, spec: Spec) -> int | None:
+        """The context in chunks."""
+        return None if self.context is None else max(0, round(self.context * spec.rate_hz / self._ahead(spec)))
 
     def _ahead(self, spec: Spec) -> int:
         """The lookahead in frames."""
@@ -210,4 +230,5 @@ class TinyMyo(Stage):
             drop_path=self.drop_path,
             attention_dropout=self.attention_dropout,
             lookahead=self._ahead(spec) or None,
+            context=self._back(spec),
         )

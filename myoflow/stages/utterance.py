@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Utterance(Stage):
     """`(channel, time)` -> `(utterance, channel, time)`: the examples are whole recordings, each of its own length.
 
+    A live stream does not wait for its end, but runs through the stages behind it, where each of them can.
     Recordings above `longest` (for a word list read in one go, say) or below `shortest` are left out of training.
     """
 
@@ -30,9 +31,6 @@ class Utterance(Stage):
         spec.expect(SIGNAL)
         if not 0 < self.shortest < self.longest:
             raise PlanError(f"needs 0 s < shortest < longest, got {self.shortest:g} s and {self.longest:g} s")
-        spec = spec.block(
-            "utterance: waits for the end of the utterance; there is a live variant, see conv_stem's causal"
-        )
         return spec.evolve(dims=UTTERANCES, sizes=(None, spec.size("channel"), None), longest_s=self.longest)
 
     def kernel(self, spec: Spec, state: State | None = None) -> Kernel:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
-from attrs.validators import ge
+from attrs.validators import ge, gt, optional
 
 from myoflow.speech.base import Spoken
 from myoflow.task import task
-from myoflow.typed import frozen
+from myoflow.typed import Seconds, frozen
 
 if TYPE_CHECKING:
     import torch
@@ -24,13 +24,16 @@ class Recognise(Spoken):
     too (nothing else is learned from those; the report says so), `open` any word. `order` is that of the n-gram
     model of words, 0 for none; `language` where it learns: the `training` sentences, fresh sentences of the simulated
     corpus' `grammar` (without those of dev and test), or a file, one sentence a line, or an ARPA model. How much the
-    model and each word weigh is chosen on the validation split. `beam` is how many prefixes stay in play.
+    model and each word weigh is chosen on the validation split. `beam` is how many prefixes stay in play. With
+    `pause` a sentence is over when nothing has been spelled for so long, and the search begins anew, as it must in a
+    live stream; without, an utterance is one sentence.
     """
 
     lexicon: Literal["closed", "corpus", "open"] = "closed"
     order: int = attrs.field(default=4, validator=ge(0))
     language: str = "training"
     beam: int = attrs.field(default=32, validator=ge(1))
+    pause: Seconds | None = attrs.field(default=None, validator=optional(gt(0)))
 
     defaults: ClassVar[tuple[str, ...]] = ("wer", "wer_greedy", "cer", "wer_control")
     curve: ClassVar[str | None] = "characters"

@@ -107,6 +107,32 @@ def test_a_head_learns_a_person_and_the_encoder_stays() -> None:
     assert any(not np.array_equal(value, weights[name]) for name, value in found.weights.items())
 
 
+def test_thin_products_learn_a_person_along_with_the_head_and_nothing_else() -> None:
+    """Patches whose gestures differ in what a head alone, on an encoder that sees nothing of it, cannot tell."""
+    stages = [
+        mf.Window(length="40 ms", stride="40 ms"),
+        mf.Patch(length="20 samples"),
+        mf.TinyMyo(layers=1, width=16, heads=1, adapt="lora", rank=4, dropout=0.0, drop_path=0.0),
+        mf.Classify(),
+    ]
+    plan = Pipeline(stages).plan(SPEC)
+    from myoflow.fit import learned
+
+    network = learned(plan, 1)
+    assert network is not None and head_of(plan) == 2
+    weights = {name: tensor.numpy().copy() for name, tensor in build(network).state_dict().items()}
+    rng = np.random.default_rng(0)
+    y, repetition = np.arange(90) % 3, np.arange(90) // 30
+    patches = rng.standard_normal((90, *map(int, plan.steps[2].before.sizes[1:]))).astype(np.float32)  # type: ignore[arg-type]
+    patches[np.arange(90), y] *= 4.0
+    found = adapt(plan, 2, Parameters(weights=weights), patches, y, repetition)
+    assert found.after > 0.7 > 0.5 > found.before and "thin products and classify" in found.method
+    assert {name.split(".")[-1] for name in found.weights} == {"lora_up", "lora_down", "weight", "bias"}
+    assert all("lora" in name or name.startswith("classify") for name in found.weights)
+    moved = [n for n, value in found.weights.items() if "lora_up" in n and not np.array_equal(value, weights[n])]
+    assert moved
+
+
 def test_calibrate_and_stream_with_the_profile(run: Run, place: Path) -> None:
     """On a replayed recording whose labels are the prompts; the recording is kept with them as events."""
     command = ["calibrate", "plain", "--user", "anna", "--source", "replay?speed=max", "--prompts", "events"]

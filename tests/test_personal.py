@@ -16,7 +16,7 @@ from myoflow.cli import app
 from myoflow.engine import Parameters
 from myoflow.errors import InputError
 from myoflow.experiment import Experiment
-from myoflow.fit import Fitted
+from myoflow.fit import Fitted, Split, refit
 from myoflow.live.profile import load_profile
 from myoflow.models import plan_recipe
 from myoflow.personal import AFTER, _examples, calibrate, check, executions
@@ -123,6 +123,9 @@ def test_what_cannot_be_calibrated_is_told(done: Run) -> None:
         check(done.recipe, ["2"])
     with pytest.raises(InputError, match=r"too few executions of .*lower calibrate.repetitions"):
         calibrate(changed(done, "calibrate.repetitions=2"), ["4"])
+    lda, nothing = plan_recipe(done.recipe, spec=done.spec())["lda"], Parameters()
+    with pytest.raises(InputError, match="lda is fitted at once"):
+        refit(lda, Split(None, None), done.recipe.train, nothing, seed=0, folder=Path("x"), progress=Progress())
     by_repetition = load(done.folder / "recipe.yaml", ["data.split={by: repetition, test: [2]}"])
     with pytest.raises(InputError, match="this recipe splits by repetition"):
         check(by_repetition, ["4"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +9,7 @@ import attrs
 
 from myoflow.audit import Finding, against
 from myoflow.errors import InputError
-from myoflow.files import read_json, write_json
+from myoflow.files import cache_folder, read_json, write_json
 from myoflow.fit import Fitted
 from myoflow.models import plan_recipe, require_backends
 from myoflow.prepare import Signal, find_cut, input_spec, signals
@@ -77,7 +76,7 @@ def _require(check: Any, given: Any, store: Store) -> None:
 def _examples(run: Run, store: Store, model: Fitted, progress: Progress) -> Any:
     """Everything in the store that has a label, cut as for a test."""
     step = model.plan.steps[find_cut(model.plan)]
-    cache = Path(os.environ.get("MYOFLOW_CACHE", "cache"))
+    cache = cache_folder()
     prepared: list[Signal] = signals(
         store, run.recipe.data, model.plan, step.index, model.parameters, cache=cache, progress=progress
     )

@@ -17,9 +17,9 @@ from myoflow.answers import Answers, concat
 from myoflow.audit import Audit
 from myoflow.engine import Parameters
 from myoflow.errors import InputError
-from myoflow.files import read_json, write_json
+from myoflow.files import cache_folder, read_json, write_json
 from myoflow.fit import Fitted, Split, fit_model, fit_signals, learned
-from myoflow.mix import Others, cache_folder
+from myoflow.mix import Others
 from myoflow.models import main_name, plan_recipe
 from myoflow.parity import compare, inexact, reference_plans, without_memory
 from myoflow.pipeline import Plan, compile_steps

@@ -42,6 +42,25 @@ def read_json(path: Path, default: Any) -> Any:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
 
 
+def writable(folder: Path) -> Path:
+    """A folder that is made here and can be written to. Raises InputError: it cannot, and what to do."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        reason = None if os.access(folder, os.W_OK | os.X_OK) else "no permission, or a disk that is only read"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    if reason is not None:
+        raise InputError(
+            f"the cache folder {folder} cannot be written ({reason}); set MYOFLOW_CACHE to a folder that can"
+        )
+    return folder
+
+
+def cache_folder(part: str = "") -> Path:
+    """Where what can be made again is kept: `$MYOFLOW_CACHE` (default `cache`), or its folder `part`; see `writable`."""
+    return writable(Path(os.environ.get("MYOFLOW_CACHE", "cache")) / part)
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """This process alone works in the folder meanwhile. Raises InputError when another one does."""

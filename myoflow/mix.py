@@ -6,15 +6,14 @@ Every store has its own plan of the signal stages and its own statistics, so tha
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from myoflow.engine import Parameters
 from myoflow.errors import InputError, PlanError
+from myoflow.files import cache_folder
 from myoflow.fit import fit_signals
 from myoflow.pipeline import Pipeline, Plan
 from myoflow.prepare import Signal, find_cut, input_spec, signals
@@ -28,11 +27,6 @@ from myoflow.task import PARTS
 if TYPE_CHECKING:
     from myoflow.parallel import Workers
     from myoflow.store import Store
-
-
-def cache_folder() -> Path:
-    """Where prepared signals are kept: `$MYOFLOW_CACHE`, default `cache`."""
-    return Path(os.environ.get("MYOFLOW_CACHE", "cache"))
 
 
 def as_data(name: str, also: Also) -> Data:

@@ -14,10 +14,9 @@ import numpy as np
 from myoflow.answers import concat
 from myoflow.audit import overlapping
 from myoflow.errors import InputError
-from myoflow.files import write_json
+from myoflow.files import cache_folder, write_json
 from myoflow.fit import Fitted, Split, refit
 from myoflow.live.profile import Profile
-from myoflow.mix import cache_folder
 from myoflow.models import plan_recipe
 from myoflow.prepare import find_cut, signals
 from myoflow.progress import Progress

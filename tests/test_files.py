@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+import tiny
+from typer.testing import CliRunner
 
-from myoflow.files import beside, read_json, write_json, write_text
+from myoflow.cli import app
+from myoflow.errors import InputError
+from myoflow.files import beside, cache_folder, read_json, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -22,3 +26,26 @@ def test_json_round_trip_and_default(tmp_path: Path) -> None:
     assert read_json(path, {"none": 1}) == {"none": 1}
     write_json(path, {"a": [1, None]})
     assert read_json(path, {}) == {"a": [1, None]}
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("MYOFLOW_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(InputError, match=r"file/cache cannot be written \(Not a directory\); set MYOFLOW_C") as found:
+        cache_folder()
+    assert found.value.exit_code == 2 and "\n" not in str(found.value)
+    monkeypatch.setenv("MYOFLOW_CACHE", str(tmp_path / "new" / "cache"))
+    assert cache_folder("judges") == tmp_path / "new" / "cache" / "judges" and cache_folder("judges").is_dir()
+    monkeypatch.setattr("myoflow.files.os.access", lambda path, mode: False)  # as on a disk that is only read
+    with pytest.raises(InputError, match="no permission, or a disk that is only read"):
+        cache_folder()
+
+
+def test_a_run_says_so_before_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
+    (tmp_path / "cache").write_text("a file in the cache's place")
+    path = tiny.write(tmp_path)
+    done = CliRunner().invoke(app, ["run", str(path), "--out", "run"])
+    assert isinstance(done.exception, InputError) and "the cache folder cache cannot be written" in str(done.exception)
+    assert not (tmp_path / "run").exists()

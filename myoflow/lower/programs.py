@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from myoflow.files import beside
+from myoflow.files import beside, cache_folder
 
 if TYPE_CHECKING:
     from myoflow.backend import Backend
@@ -37,7 +35,7 @@ def key(
 
 def kept(name: str, make: Callable[[], bytes]) -> bytes:
     """The program of that name: read, or made and written. Its hash is written too: a damaged one is made again."""
-    path = Path(os.environ.get("MYOFLOW_CACHE", "cache")) / "programs" / name
+    path = cache_folder("programs") / name
     size = hashlib.sha256().digest_size
     try:
         found = path.read_bytes()

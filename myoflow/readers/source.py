@@ -28,6 +28,7 @@ from typing import IO, Any, BinaryIO, Self
 from attrs import evolve, field, frozen
 
 from myoflow.errors import InputError
+from myoflow.files import cache_folder
 
 ARCHIVES = (".zip", ".tar", ".tar.xz", ".tar.gz", ".tgz", ".txz", ".tar.bz2")
 _MOST_FILES = 1_000_000
@@ -44,7 +45,7 @@ class Spooled:
     """A file on disk that is there for as long as this object; a copy sent to a worker does not own it."""
 
     def __init__(self, stream: IO[bytes], name: str) -> None:
-        folder = Path(os.environ.get("MYOFLOW_CACHE", "cache")).absolute() / "unpacked"
+        folder = cache_folder("unpacked").absolute()
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         owner = f"{socket.gethostname()}.{os.getpid()}."

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from myoflow.report.figures import INK, MUTED, WIDE, canvas, styled, svg, traces
+from myoflow.report.speech_live import section
 from myoflow.report.summary import Grid, Picture, Section
 from myoflow.report.words import count, percent
 from myoflow.speech.answers import DECODED, GREEDY, HEARD, UNAIDED, UNDECODED, Transcripts
@@ -54,7 +55,8 @@ def sections(view: View) -> list[Section]:
     if answers.greedy[0] != UNDECODED:
         found.append(_transcripts(answers))
     found.append(_by_kind(answers))
-    return found
+    live = section(view, answers)
+    return [*found, live] if live is not None else found
 
 
 def _example(example: Shown) -> Picture:

@@ -113,7 +113,7 @@ class Spoken(Task):
         from myoflow.speech.known import load
         from myoflow.speech.speaking import Speaking
 
-        return Speaking(plan, load(folder), getattr(self, "pause", None), self.vocoder)
+        return Speaking(plan, load(folder))
 
     def load(self, path: Path) -> Transcripts:
         """Read what `Transcripts.save` wrote."""

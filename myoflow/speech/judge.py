@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from myoflow.dsp.mel import RATE_HZ
+from myoflow.files import cache_folder
 from myoflow.progress import Progress
 from myoflow.speech.answers import UNDECODED
 from myoflow.text.beam import Decoder
@@ -66,7 +65,7 @@ def _judge(examples: Utterances, epochs: int) -> Judge:
     digest = hashlib.sha256(repr(settings).encode())
     for text, mel in examples.voices:
         digest.update(text.encode() + np.ascontiguousarray(mel).tobytes())
-    folder = Path(os.environ.get("MYOFLOW_CACHE", "cache")) / "judges" / digest.hexdigest()[:20]
+    folder = cache_folder("judges") / digest.hexdigest()[:20]
     path = folder / "judge.safetensors"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,7 @@ from myoflow.errors import InputError
 from myoflow.files import read_json, write_json
 from myoflow.text import arpa
 from myoflow.text.beam import Decoder, Weights
+from myoflow.voicing import GRIFFIN_LIM
 
 if TYPE_CHECKING:
     from myoflow.speech.utterances import Utterances
@@ -23,16 +24,21 @@ FORMAT = 1
 
 @frozen(eq=False)
 class Known:
-    """`decoder` of text, None without a head for it; `mean` `(band,)` and `scale` that spectra were normalised by."""
+    """`decoder` of text, None without a head for it, and the `pause_s` that ends a sentence, None where only the end
+    does; `mean` `(band,)` and `scale` that spectra were normalised by, the `vocoder` as `voicing.speaker` takes it."""
 
     decoder: Decoder | None
     mean: Array
     scale: float
+    pause_s: float | None = None
+    vocoder: str = GRIFFIN_LIM
 
     @classmethod
-    def of(cls, decoder: Decoder | None, examples: Utterances) -> Known:
+    def of(
+        cls, decoder: Decoder | None, examples: Utterances, pause_s: float | None = None, vocoder: str = GRIFFIN_LIM
+    ) -> Known:
         """From what has just been chosen."""
-        return cls(decoder, np.asarray(examples.mean, np.float64), float(examples.scale))
+        return cls(decoder, np.asarray(examples.mean, np.float64), float(examples.scale), pause_s, vocoder)
 
     def bands(self, frames: Array) -> Array:
         """What the head `audio` gave, `(frame, feature)`, as log-mel bands `(frame, band)`."""
@@ -43,7 +49,13 @@ class Known:
 
     def save(self, folder: Path) -> None:
         """`speech.json`, and the language model as `words.arpa`."""
-        told: dict[str, Any] = {"format": FORMAT, "mean": [float(v) for v in self.mean], "scale": float(self.scale)}
+        told: dict[str, Any] = {
+            "format": FORMAT,
+            "mean": [float(v) for v in self.mean],
+            "scale": self.scale,
+            "pause_s": self.pause_s,
+            "vocoder": self.vocoder,
+        }
         decoder = self.decoder
         if decoder is not None:
             told["text"] = {
@@ -79,4 +91,4 @@ def load(folder: Path) -> Known:
             text["beam"],
             text["least"],
         )
-    return Known(decoder, np.array(told["mean"], np.float64), told["scale"])
+    return Known(decoder, np.array(told["mean"], np.float64), told["scale"], told["pause_s"], told["vocoder"])

@@ -14,7 +14,7 @@ from myoflow.spec import Spec
 from myoflow.speech.ask import ALONE, heads_of, stage_of
 from myoflow.speech.sentences import Sentence, Sentences, frames_of
 from myoflow.speech.words import log_softmax
-from myoflow.voicing import GRIFFIN_LIM, Running, running
+from myoflow.voicing import Running, running
 
 if TYPE_CHECKING:
     from myoflow.pipeline import Plan
@@ -27,22 +27,21 @@ class Speaking:
     """A listener behind a pipeline of silent speech: `partial` words after each piece of frames that changes them, the
     `text` of a sentence at a pause or the end, and `sound` as the vocoder gives it.
 
-    Texts and sound are those that the task scores offline, however the frames come. `pause_s` ends a sentence.
+    Texts and sound are those that the task scores offline, however the frames come.
     """
 
-    def __init__(self, plan: Plan, known: Known, pause_s: float | None, vocoder: str = GRIFFIN_LIM) -> None:
-        """`vocoder` as `voicing.speaker` takes it."""
+    def __init__(self, plan: Plan, known: Known) -> None:
         self._plan, self._known = plan, known
         self._rate = plan.output.rate_hz
         heads = heads_of(plan)
         self._sentences = None
         if "text" in heads and known.decoder is not None:
-            self._sentences = Sentences(known.decoder, frames_of(pause_s, self._rate))
+            self._sentences = Sentences(known.decoder, frames_of(known.pause_s, self._rate))
         self._vocoder: Running | None = None
         self.delay_s = 0.0
         self.sound: Spec | None = None
         if "audio" in heads:
-            self._vocoder, self.delay_s = running(vocoder)
+            self._vocoder, self.delay_s = running(known.vocoder)
             self.sound = Spec.signal(("voice",), float(RATE_HZ), units="1")
             self._several: int = getattr(stage_of(plan, "audio"), "per_frame", 1)
         self._begin_s: float | None = None  # where frame 0 begins

@@ -73,7 +73,7 @@ def transcribe(task: Spoken, model: Fitted, examples: Utterances) -> Transcripts
         mode=[target.mode for target in examples.targets],
         twin=[target.twin for target in examples.targets],
         told_of=json.dumps(told, sort_keys=True),
-        knows=Known.of(decoder, examples),
+        knows=Known.of(decoder, examples, getattr(task, "pause", None), task.vocoder),
         **examples.places(),
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from myoflow import files
 from myoflow.errors import InputError, MyoflowError
 from myoflow.files import beside
 from myoflow.store.chunks import Array, Chunked, chunked
@@ -22,9 +23,13 @@ _SPARE = 1 << 28  # bytes that a cache leaves free on its disk
 
 
 def cache_folder(store: Path) -> Path:
-    """Where decoded recordings are kept: `$MYOFLOW_CACHE/raw`, or `<store>.cache/raw` beside the store."""
-    given = os.environ.get("MYOFLOW_CACHE")
-    return (Path(given) if given else store.with_name(f"{store.name}.cache")) / "raw"
+    """Where decoded recordings are kept: `$MYOFLOW_CACHE/raw`, or `<store>.cache/raw` beside the store.
+
+    Raises InputError when it cannot be written.
+    """
+    if os.environ.get("MYOFLOW_CACHE"):
+        return files.cache_folder("raw")
+    return files.writable(store.with_name(f"{store.name}.cache") / "raw")
 
 
 class Decoded:

@@ -74,12 +74,12 @@ def loud(seed: int = 0) -> Pipeline:
 SPEC = plan_recipe(load("silent_speech_live"))["tinymyo"].input
 PIPELINE = loud()
 PLAN = PIPELINE.plan(SPEC)
-KNOWN = Known(Decoder(width=4), np.full(80, -7.0), 4.0)
+KNOWN = Known(Decoder(width=4), np.full(80, -7.0), 4.0, PAUSE_S)
 
 
 def session(pieces: Iterator[np.ndarray] | list[np.ndarray] | Source, **more: object) -> Session:
     source = pieces if isinstance(pieces, Source) else Chunks(pieces)
-    more = {"listen": lambda plan: Speaking(plan, KNOWN, PAUSE_S), **more}
+    more = {"listen": lambda plan: Speaking(plan, KNOWN), **more}
     return Session(PIPELINE, source, Context(SPEC), **more)  # type: ignore[arg-type]
 
 
@@ -139,7 +139,7 @@ def test_single_samples_say_the_same() -> None:
 
 def test_the_look_ahead_is_at_most_half_a_second() -> None:
     live = list(session([emg(2.0)]))
-    assert {o.latency.algorithmic_s for o in live} == {PLAN.output.delay_s + Speaking(PLAN, KNOWN, None).delay_s}
+    assert {o.latency.algorithmic_s for o in live} == {PLAN.output.delay_s + Speaking(PLAN, KNOWN).delay_s}
     assert 0.3 < live[0].latency.algorithmic_s <= 0.5
     x = emg(3.0)
     given_ = [0.0]
@@ -237,12 +237,13 @@ def test_lines_of_words_and_sound() -> None:
 def test_what_a_model_knows_is_kept_in_its_folder(tmp_path: Path) -> None:
     model = build_model([["one", "two"], ["two", "one", "two"]], 2)
     decoder = Decoder("abcdefghijklmnopqrstuvwxyz ", ("one", "two"), model, Weights(0.5, 1.0), 7)
-    Known(decoder, np.linspace(-9, -3, 80), 4.0).save(tmp_path)
+    Known(decoder, np.linspace(-9, -3, 80), 4.0, 0.8, "v.safetensors").save(tmp_path)
     found = load_known(tmp_path)
     assert found.decoder is not None and found.decoder.model is not None
     assert (found.decoder.lexicon, found.decoder.weights, found.decoder.width) == (decoder.lexicon, Weights(0.5, 1), 7)
     assert found.decoder.model.score(("one",), "two")[0] == pytest.approx(model.score(("one",), "two")[0], abs=1e-6)
     assert np.array_equal(found.mean, np.linspace(-9, -3, 80)) and found.scale == 4.0
+    assert (found.pause_s, found.vocoder) == (0.8, "v.safetensors")
     with pytest.raises(InputError, match=r"no speech\.json of this version"):
         load_known(tmp_path / "nowhere")
 

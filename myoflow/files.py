@@ -57,7 +57,7 @@ def writable(folder: Path) -> Path:
 
 
 def cache_folder(part: str = "") -> Path:
-    """Where what can be made again is kept: `$MYOFLOW_CACHE` (default `cache`), or its folder `part`; see `writable`."""
+    """Where what can be made again is kept: `$MYOFLOW_CACHE` (default `cache`), or its folder `part`; as `writable`."""
     return writable(Path(os.environ.get("MYOFLOW_CACHE", "cache")) / part)
 
 

@@ -40,6 +40,9 @@ MEASURES = {
 }
 
 
+TUNED = 40  # training utterances that the search is tuned on where there is no validation split
+
+
 class Spoken(Task):
     """Utterances in, text or voice out. Subclasses say which `heads` they need and what they lose.
 
@@ -87,7 +90,11 @@ class Spoken(Task):
         speaker(self.vocoder)
 
     def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Utterances]:
-        """Utterances of a fold; the test part knows the others' texts, and which it may tune on."""
+        """Utterances of a fold; the test part knows the others' texts, and which it may tune on.
+
+        Those are the validation split's. Without one, they are some training utterances, whose sentences are then kept
+        from the language model, so that it is tried on sentences that it does not know.
+        """
         from myoflow.speech.corpus import utterances
 
         train, valid, test = utterances(
@@ -101,7 +108,8 @@ class Spoken(Task):
         )
         known = tuple(target.text for target in train.targets)
         voices = tuple((t.text, t.mel) for t in train.targets if len(t.mel) and not t.silent)
-        return [train, valid, attrs.evolve(test, known=known, voices=voices, tuned=valid)]
+        tuned = valid if len(valid) else _spread(train, TUNED)
+        return [train, valid, attrs.evolve(test, known=known, voices=voices, tuned=tuned)]
 
     def named(self, output: Any) -> Mapping[str, torch.Tensor]:
         """A network's output by head, also of a network that has but one."""
@@ -138,3 +146,11 @@ class Spoken(Task):
         from myoflow.report.speech import sections
 
         return sections(view)
+
+
+def _spread(examples: Utterances, count: int) -> Utterances:
+    """So many utterances, evenly spread, at most every fifth."""
+    import numpy as np
+
+    step = max(5, -(-len(examples) // count))
+    return examples.select(np.arange(step // 2, len(examples), step))

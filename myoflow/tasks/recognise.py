@@ -24,9 +24,10 @@ class Recognise(Spoken):
     too (nothing else is learned from those; the report says so), `open` any word. `order` is that of the n-gram
     model of words, 0 for none; `language` where it learns: the `training` sentences, fresh sentences of the simulated
     corpus' `grammar` (without those of dev and test), or a file, one sentence a line, or an ARPA model. How much the
-    model and each word weigh is chosen on the validation split. `beam` is how many prefixes stay in play. With
-    `pause` a sentence is over when nothing has been spelled for so long, and the search begins anew, as it must in a
-    live stream; without, an utterance is one sentence.
+    model and each word weigh is chosen on the validation split; without one, on some training utterances, whose
+    sentences the model then does not learn. `beam` is how many prefixes stay in play. With `pause` a sentence is over
+    when nothing has been spelled for so long, and the search begins anew, as it must in a live stream; without, an
+    utterance is one sentence.
     """
 
     lexicon: Literal["closed", "corpus", "open"] = "closed"

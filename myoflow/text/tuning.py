@@ -12,7 +12,7 @@ from myoflow.text.beam import Decoder, Floats, Weights
 from myoflow.text.measures import errors
 
 MODEL = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
-BONUS = (-1.0, 0.0, 1.0, 2.0)
+BONUS = (-1.0, 0.0, 1.0, 2.0, 4.0)
 
 
 @frozen
@@ -32,8 +32,8 @@ def tune(
 ) -> Tuned:
     """The weights with the fewest wrong words on dev utterances; of equal ones those closest to 1 and 0.
 
-    First the model's weight without a bonus, then the bonus at that weight: a line each, not a table, since dev splits
-    are small. Raises InputError without utterances.
+    First the model's weight without a bonus, then the bonus at that weight, then the weight again: a line each, not a
+    table, since dev splits are small. Raises InputError without utterances.
     """
     if not frames or len(frames) != len(texts):
         raise InputError(f"tuning needs dev utterances and their texts, got {len(frames)} and {len(texts)}")
@@ -48,5 +48,6 @@ def tune(
 
     values = model if decoder.model is not None else (0.0,)
     first = min((Weights(value, 0.0) for value in values), key=rate)
-    chosen = min((Weights(first.model, value) for value in bonus), key=rate)
+    second = min((Weights(first.model, value) for value in bonus), key=rate)
+    chosen = min((Weights(value, second.bonus) for value in values), key=rate)
     return Tuned(attrs.evolve(decoder, weights=chosen), tuple(tried.items()))

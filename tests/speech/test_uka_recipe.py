@@ -71,3 +71,21 @@ def test_chance_is_what_a_deaf_guesser_gets_wrong() -> None:
     known = ["the cat", "the dog sat", "a cat"]  # "cat" and "the" twice each; the first in the alphabet counts
     assert chance(known, ["the cat", "my dog"]) == {"empty": 1.0, "word": "cat", "unigram": 0.75}
     assert chance([], ["a"]) == {"empty": 1.0}
+
+
+def test_tuning_without_a_validation_split_takes_few_training_utterances() -> None:
+    from myoflow.speech.base import _spread
+
+    class Rows:
+        def __init__(self, count: int) -> None:
+            self.rows = np.arange(count)
+
+        def __len__(self) -> int:
+            return len(self.rows)
+
+        def select(self, rows: np.ndarray) -> np.ndarray:
+            return self.rows[rows]
+
+    assert _spread(Rows(500), 40).tolist() == list(range(6, 500, 13))  # type: ignore[arg-type]
+    assert _spread(Rows(12), 40).tolist() == [2, 7]  # type: ignore[arg-type]
+    assert _spread(Rows(2), 40).tolist() == []  # type: ignore[arg-type]

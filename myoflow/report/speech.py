@@ -138,6 +138,8 @@ def _searched(answers: Transcripts) -> str:
     if not told:
         return ""
     words = "any word" if told["lexicon"] == "open" else f"{count(told['lexicon'])} words"
+    if told.get("words") not in (None, "closed", "corpus", "open"):
+        words += f" of {told['words']}"
     if told.get("words") == "corpus":
         words += ", those of held-out sentences among them"
     model = "no language model"

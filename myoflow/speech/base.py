@@ -40,7 +40,7 @@ MEASURES = {
 }
 
 
-TUNED = 40  # training utterances that the search is tuned on where there is no validation split
+TUNED = 20  # training utterances that the search is tuned on where there is no validation split
 
 
 class Spoken(Task):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from myoflow.text import arpa, corpus
 from myoflow.text.beam import Decoder
 from myoflow.text.measures import errors
 from myoflow.text.ngram import NGram, build
+from myoflow.text.spelling import letters, normalise
 from myoflow.text.tuning import tune
 
 if TYPE_CHECKING:
@@ -41,7 +43,9 @@ def decoder_of(task: Recognise, examples: Utterances, dev: Sequence[Array]) -> t
     texts = [text for text in examples.known if text not in held]
     sentences, model, source = _language(task, examples, texts, held)
     lexicon: tuple[str, ...] | None = None
-    if task.lexicon != "open":
+    if task.lexicon not in ("open", "closed", "corpus"):
+        lexicon = _listed(Path(task.lexicon), task.characters)
+    elif task.lexicon != "open":
         more = held if task.lexicon == "corpus" else ()
         words = {word for text in (*texts, *sentences, *more) for word in text.split()}
         if model is not None:
@@ -80,6 +84,28 @@ def _language(
         return [], arpa.read(path), path.name
     lines = [" ".join(words) for words in corpus.sentences(path)]
     return lines, build([line.split() for line in lines], task.order), path.name
+
+
+def _listed(path: Path, characters: str) -> tuple[str, ...]:
+    """The first words of a file's lines, as they are spelled here, without braces, pronunciations and their numbers.
+
+    Raises:
+        InputError: it cannot be read, or a line begins with a word that cannot be spelled.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"train.lexicon: {path} is no text that can be read ({error})") from None
+    found = set()
+    for number, line in enumerate(lines, 1):
+        first = re.sub(r"\(\d+\)$", "", (line.split() or [""])[0].strip("{}"))
+        if any(sign.isalnum() for sign in first):  # others stand for silence
+            word = normalise(first)
+            letters(word, f"{path}:{number}", characters)
+            found.update(word.split())
+    if not found:
+        raise InputError(f"train.lexicon: {path} holds no words")
+    return tuple(sorted(found))
 
 
 def _drawn(examples: Utterances, held: Collection[str]) -> list[str]:

@@ -12,7 +12,7 @@ from make_emg_uka import make_emg_uka
 from myoflow import weights
 from myoflow.card import load_card
 from myoflow.conversion import convert
-from myoflow.errors import InputError
+from myoflow.errors import InputError, RecipeError
 from myoflow.recipe import load
 from myoflow.run import Run, run_recipe
 from myoflow.speech.words import chance
@@ -86,6 +86,20 @@ def test_tuning_without_a_validation_split_takes_few_training_utterances() -> No
         def select(self, rows: np.ndarray) -> np.ndarray:
             return self.rows[rows]
 
-    assert _spread(Rows(500), 40).tolist() == list(range(6, 500, 13))  # type: ignore[arg-type]
+    assert _spread(Rows(500), 20).tolist() == list(range(12, 500, 25))  # type: ignore[arg-type]
     assert _spread(Rows(12), 40).tolist() == [2, 7]  # type: ignore[arg-type]
     assert _spread(Rows(2), 40).tolist() == []  # type: ignore[arg-type]
+
+
+def test_a_lexicon_of_ones_own(tmp_path: Path) -> None:
+    from myoflow.speech.words import _listed
+
+    (tmp_path / "dictionary").write_text("$ SIL\nTHE DH AX\n{THE(2)} { DH IY }\nWHAT'S W AH T S\n\n")
+    assert _listed(tmp_path / "dictionary", "abcdefghijklmnopqrstuvwxyz") == ("the", "whats")
+    (tmp_path / "wrong").write_text("THE\nNAÏVE\nλ\n")
+    with pytest.raises(InputError, match=r"wrong:3: cannot spell 'λ'"):
+        _listed(tmp_path / "wrong", "abcdefghijklmnopqrstuvwxyz")
+    with pytest.raises(
+        RecipeError, match=r"train\.lexicon=close.*'close' is no file; did you mean 'closed'\? write cl"
+    ):
+        load("silent_speech_uka", ("train.lexicon=close",))

@@ -134,7 +134,7 @@ def _transcripts(answers: Transcripts) -> Section:
 
 def _searched(answers: Transcripts) -> str:
     """Which words the search may give, and what its language model has read."""
-    told = json.loads(answers.told_of).get("decoding", {})
+    told = json.loads(answers.told_of[0]).get("decoding", {})
     if not told:
         return ""
     words = "any word" if told["lexicon"] == "open" else f"{count(told['lexicon'])} words"
@@ -150,7 +150,7 @@ def _searched(answers: Transcripts) -> str:
 
 def _chance(answers: Transcripts) -> str:
     """What one says who hears nothing."""
-    told = json.loads(answers.told_of).get("chance", {})
+    told = json.loads(answers.told_of[0]).get("chance", {})
     if "unigram" not in told:
         return ""
     return (

@@ -68,17 +68,18 @@ class Transcripts(Answers):
     voice. A text that nobody asked for is UNDECODED.
 
     `audio` are spectra `(frame, band)` as log-mel, `mcd` their distance in dB from the true ones along the best
-    warping, `frames` how many frames that has. `phones` (right, all) counts frames. `knows` is what the model must know
-    beside its weights; it is kept in its folder, not with the answers.
+    warping, `frames` how many frames that has. `phones` (right, all) counts frames. `told_of` is what is to be said of
+    the search and the recogniser, as JSON, the same in all rows of a model. `knows` is what the model must know beside its
+    weights; it is kept in its folder, not with the answers.
     """
 
     said: ClassVar[tuple[str, ...]] = (
         "greedy", "decoded", "unaided", "heard", "heard_plain", "audio", "mcd", "frames", "phones_right", "phones",
+        "told_of",
     )  # fmt: skip
     known: ClassVar[tuple[str, ...]] = (
         "subject", "session", "repetition", "recording", "start_s", "text", "mode", "twin", "floor",
     )  # fmt: skip
-    shared: ClassVar[tuple[str, ...]] = ("told_of",)
     functions: ClassVar[Mapping[str, Any]] = {
         "wer": _rate(DECODED),
         "wer_no_lm": _rate(UNAIDED),
@@ -111,7 +112,7 @@ class Transcripts(Answers):
     repetition: Ints = field(converter=_integers)
     recording: Strings = field(converter=_texts)
     start_s: Floats = field(converter=_numbers)
-    told_of: str = field(default="{}", converter=str)
+    told_of: Strings = field(converter=_texts)
     knows: Known | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -164,7 +165,7 @@ class Transcripts(Answers):
 
     def save(self, path: str | Path) -> None:
         """Write one .npz without pickles; it is complete or absent. Spectra stand one behind the other."""
-        fields: Any = {name: np.asarray(getattr(self, name)) for name in (*self.said, *self.shared, *self.known)}
+        fields: Any = {name: np.asarray(getattr(self, name)) for name in (*self.said, *self.known)}
         lengths = np.array([len(sound) for sound in self.audio], np.int64)
         bands = max((sound.shape[1] for sound in self.audio if sound.ndim == 2), default=0)
         whole = [sound.reshape(-1, bands) for sound in self.audio if len(sound)]
@@ -177,7 +178,9 @@ class Transcripts(Answers):
         """Read what `save` wrote. Raises InputError when the file is absent or something else."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                fields = {name: file[name] for name in (*cls.said, *cls.shared, *cls.known)}
+                fields = {name: file[name] for name in (*cls.said, *cls.known) if name in file}
+                fields.setdefault("unaided", np.full(len(fields["text"]), UNDECODED))  # earlier runs did not ask
+                fields["told_of"] = np.broadcast_to(fields["told_of"], len(fields["text"]))
                 fields["audio"] = np.split(fields["audio"], np.cumsum(file["audio_lengths"])[:-1])
                 return cls(**fields)
         except FileNotFoundError:

@@ -149,8 +149,11 @@ class Spoken(Task):
 
 
 def _spread(examples: Utterances, count: int) -> Utterances:
-    """So many utterances, evenly spread, at most every fifth."""
+    """So many utterances, evenly spread, at most every fifth; none where no other sentence would be left."""
     import numpy as np
 
     step = max(5, -(-len(examples) // count))
-    return examples.select(np.arange(step // 2, len(examples), step))
+    rows = np.arange(step // 2, len(examples), step)
+    taken = {examples.targets[row].text for row in rows}
+    left = any(target.text not in taken for target in examples.targets)
+    return examples.select(rows if left else rows[:0])

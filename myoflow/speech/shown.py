@@ -130,7 +130,7 @@ def spans_of(recording: Recording, times: Array | None) -> tuple[tuple[float, fl
 
 def vocoder_of(answers: Transcripts) -> str:
     """What their spectra were made audible by."""
-    return str(json.loads(answers.told_of).get("vocoder", GRIFFIN_LIM))
+    return str(json.loads(answers.told_of[0]).get("vocoder", GRIFFIN_LIM))
 
 
 def wave_bytes(sound: Array) -> bytes:

@@ -72,7 +72,7 @@ def transcribe(task: Spoken, model: Fitted, examples: Utterances) -> Transcripts
         text=[target.text for target in examples.targets],
         mode=[target.mode for target in examples.targets],
         twin=[target.twin for target in examples.targets],
-        told_of=json.dumps(told, sort_keys=True),
+        told_of=[json.dumps(told, sort_keys=True)] * rows,
         knows=Known.of(decoder, examples, getattr(task, "pause", None), task.vocoder),
         **examples.places(),
     )

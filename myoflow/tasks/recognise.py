@@ -24,14 +24,14 @@ LEXICA = ("closed", "corpus", "open")
 class Recognise(Spoken):
     """CTC over characters (Graves et al. 2006), then a search for words.
 
-    `lexicon: closed` allows the words of the training sentences only, `corpus` those of all sentences, held-out ones,
-    too (nothing else is learned from those; the report says so), `open` any word; else it is a file, each line of which
-    begins with a word, such as a dictionary. `order` is that of the n-gram
-    model of words, 0 for none; `language` where it learns: the `training` sentences, fresh sentences of the simulated
-    corpus' `grammar` (without those of dev and test), or a file, one sentence a line, or an ARPA model. How much the
-    model and each word weigh is chosen on the validation split; without one, on some training utterances, whose
-    sentences the model then does not learn. `beam` is how many prefixes stay in play. With `pause` a sentence is over
-    when nothing has been spelled for so long, and the search begins anew, as it must in a live stream; without, an
+    `lexicon: closed` allows the words of the training sentences only, `corpus` those of all sentences, held-out
+    ones, too (nothing else is learned from those; the report says so), `open` any word; else it is a file, each
+    line of which begins with a word, such as a dictionary. `order` is that of the n-gram model of words, 0 for
+    none; `language` where it learns: the `training` sentences, fresh sentences of the simulated corpus' `grammar`
+    (without those of dev and test), or a file, one sentence a line, or an ARPA model. How much the model and each
+    word weigh is chosen on the validation split; without one, on some training utterances, whose sentences the
+    model then does not learn. `beam` is how many prefixes stay in play. With `pause` a sentence is over when
+    nothing has been spelled for so long, and the search begins anew, as it must in a live stream; without, an
     utterance is one sentence.
     """
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from myoflow.answers import aligned
 from myoflow.errors import InputError
 from myoflow.speech.answers import UNDECODED, Transcripts
 
@@ -32,7 +33,7 @@ def transcripts(**changes: object) -> Transcripts:
         "repetition": [1] * 3,
         "recording": ["r0", "r1", "r2"],
         "start_s": [0.0] * 3,
-        "told_of": '{"decoding": {}}',
+        "told_of": ['{"decoding": {}}'] * 3,
     }
     return Transcripts(**(fields | changes))  # type: ignore[arg-type]
 
@@ -60,7 +61,7 @@ def test_a_file_keeps_everything_and_is_refused_when_it_is_another(tmp_path: Pat
     answers = transcripts()
     answers.save(tmp_path / "a.npz")
     found = Transcripts.load(tmp_path / "a.npz")
-    assert found.text.tolist() == answers.text.tolist() and found.told_of == answers.told_of
+    assert found.text.tolist() == answers.text.tolist() and found.told_of.tolist() == answers.told_of.tolist()
     assert [len(sound) for sound in found.audio] == [4, 0, 2] and (found.audio[2] == 3).all()
     assert found.heard[0] == UNDECODED
     assert len(found.take([2, 0])) == 2 and found.take([2, 0]).text.tolist() == ["six", "one two three"]
@@ -75,3 +76,15 @@ def test_goodness_orders_by_words():
     assert transcripts().goodness().tolist() == [1.0, 1.0, 0.0]
     silent = [UNDECODED] * 3
     assert transcripts(greedy=silent, decoded=silent).goodness().tolist() == [-2.0, 0.0, -5.0]
+
+
+def test_models_whose_searches_differ_are_compared_and_earlier_files_are_read(tmp_path: Path):
+    one, other = transcripts(), transcripts(told_of=['{"decoding": {"order": 3}}'] * 3)
+    assert [len(part) for part in aligned([one, other])] == [3, 3]
+    one.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz") as file:
+        fields = {name: file[name] for name in file.files if name != "unaided"}
+    np.savez(tmp_path / "b.npz", **{**fields, "told_of": np.asarray('{"decoding": {}}')})
+    found = Transcripts.load(tmp_path / "b.npz")
+    assert set(found.unaided) == {UNDECODED} and found.told_of.tolist() == one.told_of.tolist()
+    assert float(Transcripts.functions["wer"](found.tally())[0]) == pytest.approx(1 / 6)

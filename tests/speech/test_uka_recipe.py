@@ -75,20 +75,19 @@ def test_chance_is_what_a_deaf_guesser_gets_wrong() -> None:
 
 def test_tuning_without_a_validation_split_takes_few_training_utterances() -> None:
     from myoflow.speech.base import _spread
+    from myoflow.speech.utterances import Target, Utterances
 
-    class Rows:
-        def __init__(self, count: int) -> None:
-            self.rows = np.arange(count)
+    def rows(*texts: str) -> Utterances:
+        nothing = np.empty((0, 80), np.float32)
+        targets = tuple(Target(text, np.zeros(1, int), nothing, nothing, False, "audible") for text in texts)
+        names = tuple(str(i) for i in range(len(texts)))
+        signals = tuple(np.zeros((1, 9), np.float32) for _ in texts)
+        return Utterances(signals, 600.0, names, names, names, names, targets, np.zeros(80), 1.0)
 
-        def __len__(self) -> int:
-            return len(self.rows)
-
-        def select(self, rows: np.ndarray) -> np.ndarray:
-            return self.rows[rows]
-
-    assert _spread(Rows(500), 20).tolist() == list(range(12, 500, 25))  # type: ignore[arg-type]
-    assert _spread(Rows(12), 40).tolist() == [2, 7]  # type: ignore[arg-type]
-    assert _spread(Rows(2), 40).tolist() == []  # type: ignore[arg-type]
+    assert _spread(rows(*map(str, range(500))), 20).ids == tuple(str(i) for i in range(12, 500, 25))
+    assert _spread(rows(*"abcdefghijkl"), 40).ids == ("2", "7")
+    assert len(_spread(rows(*"abcaa"), 40)) == 1 and len(_spread(rows("a", "b"), 40)) == 0
+    assert len(_spread(rows(*"aaaaa"), 40)) == 0  # its language model would have nothing to learn
 
 
 def test_a_lexicon_of_ones_own(tmp_path: Path) -> None:

@@ -69,8 +69,8 @@ class Transcripts(Answers):
 
     `audio` are spectra `(frame, band)` as log-mel, `mcd` their distance in dB from the true ones along the best
     warping, `frames` how many frames that has. `phones` (right, all) counts frames. `told_of` is what is to be said of
-    the search and the recogniser, as JSON, the same in all rows of a model. `knows` is what the model must know beside its
-    weights; it is kept in its folder, not with the answers.
+    the search and the recogniser, as JSON, the same in all rows of a model. `knows` is what the model must know beside
+    its weights; it is kept in its folder, not with the answers.
     """
 
     said: ClassVar[tuple[str, ...]] = (

@@ -120,6 +120,9 @@ class Recipe:
         """Short SHA-256 of everything that decides a run's result: not its name, its title and later calibrations."""
         others = ("name", "title", "calibrate")
         filled = {key: value for key, value in self.filled().items() if key not in others}
+        filled["data"] = {
+            key: value for key, value in filled["data"].items() if key != "raw"
+        }  # nor where files came from
         return hashlib.sha256(emit(filled).encode()).hexdigest()[:12]
 
     def located(self, error: PlanError, baseline: str | None = None, head: str | None = None) -> RecipeError:

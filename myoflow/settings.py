@@ -42,7 +42,8 @@ class Also:
 class Data:
     """What a recipe learns from.
 
-    `dataset` names a card of the library, `store` a folder of its own (default: beside the other stores). `split` may
+    `dataset` names a card of the library, `store` a folder of its own (default: beside the other stores). `raw` is the
+    folder or archive of its raw files, which are converted first, where that has not been done. `split` may
     be the name of one of the card's splits. `labels`
     keeps only these classes, in this order; default all of the card but its unmarked one. `regularise` puts a
     recording with uneven time stamps on an even grid of that rate by holding values. `splice` drops unlabelled
@@ -63,6 +64,7 @@ class Data:
     dataset: str
     split: Split
     store: str | None = None
+    raw: str | None = None
     labels: tuple[str, ...] | None = None
     regularise: Hz | None = None
     splice: bool = False

@@ -120,7 +120,9 @@ def convert_file(
 
 
 def locate_store(data: Data, progress: Progress, workers: Workers | None = None) -> Store:
-    """The recordings of a recipe's dataset that `data.only` leaves; a simulated set is made (or completed) here.
+    """The recordings of a recipe's dataset that `data.only` leaves.
+
+    A simulated set is made (or completed) here, and so is one whose recipe says where its `raw` files are.
 
     Raises:
         InputError: a real dataset that has not been converted yet, with the command that does it; or `data.only` asks
@@ -132,10 +134,12 @@ def locate_store(data: Data, progress: Progress, workers: Workers | None = None)
     card, path = load_card(data.dataset), store_path(data.dataset, data.store)
     if card.simulated:
         convert_dataset(data.dataset, None, path, progress=progress, workers=workers)
+    elif data.raw is not None:
+        convert_dataset(data.dataset, Path(data.raw), path, progress=progress, workers=workers)
     elif not path.exists():
         raise InputError(
             f"there is no store for {card.name} at {path}; make it with `myoflow convert {data.dataset} RAW {path}`, "
-            f"where RAW is {card.files}; or say where it is with data.store=PATH"
+            f"where RAW is {card.files}; or say with data.raw=RAW where that is, or with data.store=PATH where it is"
         )
     store = open_store(path)
     if not store.rows:

@@ -63,9 +63,12 @@ def compiled(segment: Segment, backend: Backend, parameters: Parameters, calibra
     """The segment through all steps but the C compiler; kept under the cache by a hash of all that decides it.
 
     Raises:
-        InputError: an operation without an integer form, calibration windows that are not finite, or a network that
-            does not fit the chip.
+        InputError: an operation without an integer form, calibration windows that are not finite, a network that
+            does not fit the chip, or another precision than int8.
     """
+
+    if backend.precision != "int8":
+        raise InputError(f"backend '{backend.name}': the mcu engine computes in int8, not in {backend.precision}")
 
     def make() -> bytes:
         return pickle.dumps(_lowered(segment, parameters, calibration))

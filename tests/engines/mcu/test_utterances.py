@@ -123,6 +123,11 @@ def test_a_program_says_how_long_and_refuses_longer_ones(tmp_path: Path, monkeyp
         program.feed(nets.windows(3, 300, 1))
 
 
+def test_another_precision_is_refused() -> None:
+    with pytest.raises(InputError, match="computes in int8, not in float32"):
+        compiled(segment(), attrs.evolve(CARD, precision="float32"), Parameters(), nets.windows(3, PIECE, 2))
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -152,14 +152,18 @@ def simulated(network: q.Network, planned: plan.MemoryPlan, window: Any) -> None
         same = np.array_equal(runner.run(integers), wanted)
     total, model = int(runner.cycles[0]), planned.cycles
     print(f"gvsoc, PULP-open (GAP9-like): output {'as' if same else 'NOT as'} the host's on every bit, "
-          f"{total / 1e6:.1f} M cycles, {total / model:.2f} times the model's")  # fmt: skip
-    first = next((i for i, layer in enumerate(network.layers) if "blocks.1." in layer.name), len(network.layers))
-    for place in range(1, first):
-        layer, cost = network.layers[place], planned.tiles[place].cycles.total
-        spent = int(runner.cycles[place])
-        print(
-            f"  {layer.name or layer.kind:40s} {spent / 1e3:9.0f} thousand, model {cost / 1e3:7.0f}, {spent / cost:.2f}"
-        )
+          f"{total / 1e6:.1f} M cycles, model {model / 1e6:.1f} ({model / total:.3f})")  # fmt: skip
+    ratios = {i: cost / int(runner.cycles[i]) for i, cost in enumerate(planned.by_layer) if i}
+    worst = max(ratios, key=lambda i: abs(ratios[i] - 1))
+    print(f"  the model by layers: {min(ratios.values()):.3f} to {max(ratios.values()):.3f} times what is simulated, "
+          f"farthest off at {network.layers[worst].name}")  # fmt: skip
+    for place, ratio in ratios.items():
+        layer, spent = network.layers[place], int(runner.cycles[place])
+        if "blocks." not in layer.name or "blocks.0." in layer.name:
+            print(
+                f"  {layer.name or layer.kind:36s} {layer.kind:10s} {spent / 1e3:9.1f} thousand cycles, "
+                f"model {planned.by_layer[place] / 1e3:9.1f}, {ratio:.3f}"
+            )
 
 
 def compared(graph: ir.Graph, seen: Any, windows: Any, labels: Any, count: int, accuracy: bool) -> None:

@@ -161,13 +161,13 @@ void mf_run_norm(const mf_norm *layer, const uint8_t *slot, const int16_t *x, vo
 static void look_up(void *argument, int core)
 {
     const rows *p = argument;
-    const mf_table *l = p->layer;
+    const mf_table l = *(const mf_table *)p->layer; /* the constant is in L2 */
 
     for (int32_t r = core; r < p->count; r += MF_CORES)
-        for (int32_t i = r * l->width; i < (r + 1) * l->width; i++) {
-            const int32_t x = l->wide_in ? ((const int16_t *)(const void *)p->x)[i] : ((const int8_t *)p->x)[i];
-            const int32_t at = mf_clip(mf_requantise(x - l->offset, l->mult, l->shift) + l->zero, -128, 127) + 128;
-            if (l->wide_out)
+        for (int32_t i = r * l.width; i < (r + 1) * l.width; i++) {
+            const int32_t x = l.wide_in ? ((const int16_t *)(const void *)p->x)[i] : ((const int8_t *)p->x)[i];
+            const int32_t at = mf_clip8(mf_requantise(x - l.offset, l.mult, l.shift) + l.zero) + 128;
+            if (l.wide_out)
                 ((int16_t *)(void *)p->y)[i] = ((const int16_t *)(void *)mf_l1)[at];
             else
                 ((int8_t *)p->y)[i] = ((const int8_t *)mf_l1)[at];
@@ -187,15 +187,15 @@ void mf_run_table(const mf_table *layer, const uint8_t *slot, const void *x, voi
 static void average(void *argument, int core)
 {
     const rows *p = argument;
-    const mf_mean *l = p->layer;
-    const int32_t all = l->group * l->width;
+    const mf_mean l = *(const mf_mean *)p->layer;
+    const int32_t all = l.group * l.width;
 
     for (int32_t r = 0; r < p->count; r++)
-        for (int32_t n = core; n < l->width; n += MF_CORES) {
-            int32_t sum = -l->offset;
-            for (int32_t i = r * all + n; i < (r + 1) * all; i += l->width)
-                sum += l->wide ? ((const int16_t *)(const void *)p->x)[i] : ((const int8_t *)p->x)[i];
-            ((int8_t *)p->y)[r * l->width + n] = (int8_t)mf_clip(mf_requantise(sum, l->mult, l->shift), -128, 127);
+        for (int32_t n = core; n < l.width; n += MF_CORES) {
+            int32_t sum = -l.offset;
+            for (int32_t i = r * all + n; i < (r + 1) * all; i += l.width)
+                sum += l.wide ? ((const int16_t *)(const void *)p->x)[i] : ((const int8_t *)p->x)[i];
+            ((int8_t *)p->y)[r * l.width + n] = (int8_t)mf_clip8(mf_requantise(sum, l.mult, l.shift));
         }
 }
 
@@ -211,15 +211,15 @@ void mf_run_mean(const mf_mean *layer, const void *x, int8_t *y)
 static void add_up(void *argument, int core)
 {
     const rows *p = argument;
-    const mf_add *l = p->layer;
+    const mf_add l = *(const mf_add *)p->layer;
 
     for (int32_t r = core; r < p->count; r += MF_CORES) {
-        const int16_t *x = (const int16_t *)(const void *)p->x + r * l->width;
-        const int16_t *z = l->groups ? (const int16_t *)(void *)mf_l1 + (p->first + r) / (l->rows / l->groups) * l->width
-                                     : (const int16_t *)(const void *)p->z + r * l->width;
-        int16_t *y = (int16_t *)(void *)p->y + r * l->width;
-        for (int32_t i = 0; i < l->width; i++)
-            y[i] = (int16_t)mf_clip(x[i] + z[i], -32768, 32767);
+        const int16_t *x = (const int16_t *)(const void *)p->x + r * l.width;
+        const int16_t *z = l.groups ? (const int16_t *)(void *)mf_l1 + (p->first + r) / (l.rows / l.groups) * l.width
+                                     : (const int16_t *)(const void *)p->z + r * l.width;
+        int16_t *y = (int16_t *)(void *)p->y + r * l.width;
+        for (int32_t i = 0; i < l.width; i++)
+            y[i] = (int16_t)mf_clip16(x[i] + z[i]);
     }
 }
 
@@ -233,21 +233,48 @@ void mf_run_add(const mf_add *layer, const int16_t *slot, const int16_t *x, cons
     each(&p, add_up, (const uint8_t *)x, (const uint8_t *)other, (uint8_t *)y);
 }
 
+/* Moves within L2, shared among the cores: `count` bytes to y of x, or of `fill` where there is no x. */
+typedef struct {
+    uint8_t *y;
+    const uint8_t *x;
+    int32_t count, fill, rows, width;
+} move;
+
+static void copy(void *argument, int core)
+{
+    const move m = *(const move *)argument;
+    int32_t first, end;
+
+    mf_share((m.count + 3) >> 2, core, &first, &end);
+    for (int32_t i = 4 * first; i < mf_least(4 * end, m.count); i++)
+        m.y[i] = m.x ? m.x[i] : (uint8_t)m.fill;
+}
+
 void mf_run_pad(uint8_t *y, const uint8_t *x, int32_t rows, int32_t row_bytes, int32_t before, int32_t after, int32_t fill)
 {
-    const int32_t head = before * row_bytes, body = rows * row_bytes;
+    move head = {.y = y, .count = before * row_bytes, .fill = fill};
+    move body = {.y = y + head.count, .x = x, .count = rows * row_bytes};
+    move tail = {.y = body.y + body.count, .count = after * row_bytes, .fill = fill};
 
-    for (int32_t i = 0; i < head; i++)
-        y[i] = (uint8_t)fill;
-    for (int32_t i = 0; i < body; i++)
-        y[head + i] = x[i];
-    for (int32_t i = 0; i < after * row_bytes; i++)
-        y[head + body + i] = (uint8_t)fill;
+    mf_fork(copy, &head);
+    mf_fork(copy, &body);
+    mf_fork(copy, &tail);
+}
+
+static void turn(void *argument, int core)
+{
+    const move m = *(const move *)argument;
+    int32_t first, end;
+
+    mf_share(m.width, core, &first, &end);
+    for (int32_t i = first; i < end; i++)
+        for (int32_t r = 0; r < m.rows; r++)
+            m.y[i * m.rows + r] = m.x[r * m.width + i];
 }
 
 void mf_run_transpose(int8_t *y, const int8_t *x, int32_t rows, int32_t width)
 {
-    for (int32_t r = 0; r < rows; r++)
-        for (int32_t i = 0; i < width; i++)
-            y[i * rows + r] = x[r * width + i];
+    move all = {.y = (uint8_t *)y, .x = (const uint8_t *)x, .rows = rows, .width = width};
+
+    mf_fork(turn, &all);
 }

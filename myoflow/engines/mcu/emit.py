@@ -127,7 +127,7 @@ def _about(network: q.Network, plan: MemoryPlan, number: int) -> str:
     size = parameter_bytes(layer)
     return (
         f"/* {number}. {layer.name or layer.kind}: {layer.kind}, {sources} -> {_shape(layer.out)}, {_told(layer.out)}\n"
-        f" * {size} bytes of parameters{memory}; {tiles.cycles.total / 1e3:.0f} thousand cycles */"
+        f" * {size} bytes of parameters{memory}; {plan.by_layer[number] / 1e3:.0f} thousand cycles */"
     )
 
 

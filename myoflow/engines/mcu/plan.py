@@ -61,7 +61,12 @@ class MemoryPlan:
     @property
     def cycles(self) -> float:
         """Of one window, by the model."""
-        return price.in_all([tiles.cycles for tiles in self.tiles])
+        return sum(self.by_layer)
+
+    @property
+    def by_layer(self) -> list[float]:
+        """Cycles of each layer by the model, with what it waits for its parameters."""
+        return price.by_layer([tiles.cycles for tiles in self.tiles])
 
 
 def plan(network: q.Network, chip: Chip) -> MemoryPlan:
@@ -128,7 +133,8 @@ def _tiles(network: q.Network, number: int, chip: Chip) -> Tiles:
         found = _attention_tiles(layer, chip)
     elif isinstance(layer, (q.Input, q.Pad, q.Transpose)):
         source = sum(network.layers[i].out.bytes for i in layer.inputs)
-        return Tiles(layer.out.rows, 0, 0, price.rows(layer, source, chip) if source else price.Cycles(0, 0, 0))
+        moves = price.rows(layer, source, chip, layer.out.rows) if source else price.Cycles(0, 0, 0)
+        return Tiles(layer.out.rows, 0, 0, moves)
     else:
         found = _row_tiles(network, layer, chip)
     fitting = [tiles for tiles in found if tiles.l1 <= room]
@@ -139,7 +145,7 @@ def _tiles(network: q.Network, number: int, chip: Chip) -> Tiles:
             f"{room / KIB:.0f} KiB are free: {(least.l1 - room) / KIB:.1f} KiB too much; a smaller width, "
             f"or a chip with l1_kib: {-(-least.l1 // KIB) + chip.l1_kept_kib}, fits"
         )
-    return min(fitting, key=lambda tiles: (tiles.cycles.total, tiles.l1))
+    return min(fitting, key=lambda tiles: (tiles.cycles.busy, tiles.l1))
 
 
 def _row_choices(count: int, unit: int) -> list[int]:
@@ -179,11 +185,14 @@ def _row_tiles(network: q.Network, layer: q.Layer, chip: Chip) -> list[Tiles]:
     widths = [source.width * q.BYTES[source.dtype] * group for source in sources]
     out = layer.out.width * q.BYTES[layer.out.dtype]
     fixed = parameter_bytes(layer)
-    cycles = price.rows(layer, sum(source.bytes for source in sources), chip)
+    moved = sum(source.bytes for source in sources)
     return [
-        Tiles(rows, 0, fixed + 2 * (sum(_up(rows * w, 8) for w in widths) + _up(rows * out, 8)), cycles)
+        Tiles(
+            rows, 0, fixed + 2 * (sum(_up(rows * w, 8) for w in widths) + _up(rows * out, 8)),
+            price.rows(layer, moved, chip, rows),
+        )
         for rows in _row_choices(layer.out.rows, chip.cores if group == 1 else 1)
-    ]
+    ]  # fmt: skip
 
 
 # L2.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from myoflow.engines.mcu.device import Device
     from myoflow.pipeline import Plan
 
-VERSION = "mcu-3"  # raise it when the same segment becomes other integers
+VERSION = "mcu-4"  # raise it when the same segment becomes other integers
 
 
 @frozen
@@ -80,10 +80,10 @@ def compiled(segment: Segment, backend: Backend, parameters: Parameters, calibra
     sources = emit.emit(network, made, names)
     table = tuple(
         Row(
-            **row, shape=(layer.out.rows, layer.out.width), cycles=tiles.cycles.total, l1=tiles.l1,
+            **row, shape=(layer.out.rows, layer.out.width), cycles=cycles, l1=tiles.l1,
             parameters=plan.parameter_bytes(layer),
         )
-        for row, tiles, layer in zip(rows, made.tiles, network.layers, strict=True)
+        for row, tiles, cycles, layer in zip(rows, made.tiles, made.by_layer, network.layers, strict=True)
     )  # fmt: skip
     return Build(network, made, sources, table, sum(layer.macs for layer in network.layers))
 

@@ -89,10 +89,10 @@ def linear(layer: q.Linear, tile_rows: int, tile_out: int, chip: Chip, other: bo
     tiles = [(r, o) for o in _pieces(out, tile_out) for r in _pieces(rows, tile_rows)]
     compute = LAYER
     for r, o in tiles:
-        edge = EDGE * taps * (r * o - (r - r % 4) * (o - o % 4))
+        edge = max((r * o - (r - r % 4) * (o - o % 4)) / chip.cores, r % 4 * min(4, o), o % 4 * min(4, r))
         share = -(-(-(-r // 4) * -(-o // 4)) // chip.cores)
         parts = r // 4 * (o // 4)
-        compute += TILE + (whole * min(share, parts) if parts else 0) + edge / min(chip.cores, max(1, (r + o) // 4))
+        compute += TILE + (whole * min(share, parts) if parts else 0) + EDGE * taps * edge
     moved = -(-out // tile_out) * rows * layer.step + rows * out * (size + (2 if other else 0)) + out * (taps + 8)
     first, last = tiles[0], tiles[-1]
     alone = first[0] * (layer.step + (2 * first[1] if other else 0)) + first[1] * (taps + 8) + last[0] * last[1] * size

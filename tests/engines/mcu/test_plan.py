@@ -71,3 +71,25 @@ def test_names_in_c_are_unique_and_readable(network: q.Network) -> None:
     names = emit.identifiers(network)
     assert len(set(names)) == len(names)
     assert "block0_attn_query" in names and all(name.isidentifier() for name in names)
+
+
+# What GVSoC counted for layers of TinyMyo 8 x 1000, trained on UCI (docs/results.md), in thousands of cycles.
+COUNTED = {
+    "embed": 299.5, "norm1": 313.6, "query": 1077.3, "value": 916.0, "attn": 4788.0, "proj": 941.7, "fc1": 3698.8,
+    "fc2": 3077.2,
+}  # fmt: skip
+
+
+def test_the_model_gives_what_the_simulator_counted() -> None:
+    """Sizes and kinds of layers decide, not weights."""
+    module = nets.tinymyo(8, 50, 192, 3)
+    network = nets.made(module, nets.windows(8, 1000, 2))[1]
+    made = plan.plan(network, CHIP)
+    told = dict(zip((layer.name.split(".")[-1] for layer in network.layers), made.by_layer, strict=True))
+    for name, counted in COUNTED.items():
+        assert told[name] / 1e3 == pytest.approx(counted, rel=0.05), name
+
+
+def test_a_layer_waits_for_parameters_that_come_later_than_the_layer_before_ends() -> None:
+    found = [price.Cycles(0, 0, 0), price.Cycles(1000, 10, 200), price.Cycles(400, 500, 1600), price.Cycles(50, 0, 500)]
+    assert price.by_layer(found) == [0, 1200, 1100, 50]

@@ -161,6 +161,8 @@ class Session:
                 yield from self._step(items)
                 if self._latest_stop is not None and self._timeline.next >= self._latest_stop:
                     self.stop("as long as asked for")
+            else:
+                yield from self._over(time.perf_counter())  # what has been said so far
         except GeneratorExit:
             self._reason = "stopped"
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from myoflow.engine import Parameters
 from myoflow.errors import InputError, RecipeError
 from myoflow.live.block import Block, Signal
 from myoflow.live.chunks import Chunks
+from myoflow.live.command import stopping
 from myoflow.live.lines import line_of
 from myoflow.live.output import Notice, Output
 from myoflow.live.session import Session
@@ -224,6 +226,22 @@ def test_a_decoder_slower_than_its_source_loses_whole_stretches_and_says_so(monk
     summary = slow.summary
     assert summary.samples["gap"] == 6000 - summary.taken > 0
     assert summary.outputs and summary.rtf > 0
+
+
+def test_ctrl_c_ends_the_sentence_in_hand() -> None:
+    x = emg(7.3)
+    running = session(list(np.array_split(x, 73, axis=1)))
+    outputs = []
+    with stopping(running):
+        for output in running:
+            outputs.append(output)
+            if output.time_s > 2 and not running._stop:
+                signal.raise_signal(signal.SIGINT)
+    summary = running.summary
+    assert summary.reason == "stopped by Ctrl-C" and 2000 < summary.taken < 7300
+    heard = list(session([x[:, : summary.taken]]))
+    assert texts(outputs) == texts(heard) and summary.sentences == tuple(t for *_, t in texts(heard))
+    assert np.array_equal(sound(outputs), sound(heard))
 
 
 def test_lines_of_words_and_sound() -> None:

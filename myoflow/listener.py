@@ -39,7 +39,7 @@ class Listener(Protocol):
     frames `(frame, feature)`, all of them, in pieces of any size.
     """
 
-    delay_s: float  # what it looks ahead beyond the pipeline's own delay
+    delay_s: float  # what its sound looks ahead beyond the pipeline's own delay
 
     def feed(self, values: Array, end_s: float) -> list[Said]:
         """What these outputs, which end at `end_s`, complete."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from attrs import frozen
+from attrs import evolve, frozen
 
 from myoflow.live.block import match
 from myoflow.live.decoder import Decoder
@@ -95,7 +95,8 @@ class Session:
         plan = self.decoder.plan
         self._anew = listen
         self._listener = listen(plan) if listen is not None else None
-        self._tally = Tally(self.signal.rate_hz, plan.output.delay_s)
+        self._ahead = self._listener.delay_s if self._listener is not None else 0.0  # of its sound
+        self._tally = Tally(self.signal.rate_hz, plan.output.delay_s + self._ahead)
         self._timeline = Timeline(self.signal, gaps, self._notice)
         self._due: list[_Due] = []
         self._made: deque[tuple[int, int]] = deque()
@@ -302,7 +303,10 @@ class Session:
         for one in said:
             spec = self.told if one.values is not None else self.told.evolve(dims=SAID, sizes=(None,))
             values = _NOTHING if one.values is None else one.values
-            yield self._output(values, time_s, one.end_s, filled, latency, spec, one)
+            late = latency
+            if one.kind == "sound":
+                late = evolve(latency, algorithmic_s=latency.algorithmic_s + self._ahead)
+            yield self._output(values, time_s, one.end_s, filled, late, spec, one)
 
     def _over(self, arrived_s: float) -> Iterator[Output]:
         """A stretch of signal has ended: what network and task's decoder still hold of it."""
@@ -319,9 +323,8 @@ class Session:
 
     def _late(self, arrived_s: float, begun_s: float) -> Latency:
         """How late an output comes that is ready now."""
-        ahead = self._listener.delay_s if self._listener is not None else 0.0
         waited = max(0.0, begun_s - arrived_s)
-        latency = Latency(self.decoder.output.delay_s + ahead, waited, time.perf_counter() - begun_s)
+        latency = Latency(self.decoder.output.delay_s, waited, time.perf_counter() - begun_s)
         self._tally.late(latency)
         return latency
 

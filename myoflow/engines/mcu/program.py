@@ -167,7 +167,7 @@ class McuProgram:
         """Sections of a report: prices, memory, a row per layer."""
         from myoflow.engines.mcu import explain
 
-        return explain.sections(self.build, self._name)
+        return explain.sections(self.build, self._name, self._rate_hz)
 
     @property
     def runner(self) -> lanes.Runner:

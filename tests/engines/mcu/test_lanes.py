@@ -1,6 +1,7 @@
 """C on the host and on an emulated RISC-V core gives the reference's bits, layer for layer."""
 
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,19 @@ def test_a_whole_window_on_emulated_riscv(tmp_path: Path) -> None:
     integers = np.concatenate([nets.adversarial(value.shape), reference.quantise(nets.windows(2, 100, 1), value)])
     assert differing(network, runner, integers) == []
     assert 0 < runner.stack <= 1024
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ziglang") is None, reason="needs ziglang")
+@pytest.mark.parametrize("lane", ["host", "rv32"])
+def test_a_machine_without_a_c_compiler_needs_but_pip(lane: str, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CC", raising=False)
+    assert toolchain.is_zig(toolchain.host_compiler() or []) and toolchain.is_zig(toolchain.riscv_compiler() or [])
+    network = nets.made(nets.tinymyo(), nets.windows(2, 100))[1]
+    sources = emit.emit(network, plan.plan(network, CHIP), "test")
+    runner = lanes.build(lane, network, sources, CHIP, tmp_path)
+    assert differing(network, runner, nets.adversarial(network.input.shape)[:3]) == []
 
 
 def test_address_and_undefined_behaviour_sanitizers_find_nothing(tmp_path: Path) -> None:

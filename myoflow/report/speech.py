@@ -93,9 +93,10 @@ def _figure(example: Shown) -> str:
                 ax.tick_params(axis="x", labelsize=6)
         last = axes[-1]
         traces(last, example.emg, example.rate_hz, example.channels, "", size=6, start_s=1e-9)
-        for first, end, word in example.spans:
-            last.axvspan(first, end, color=MUTED, alpha=0.12, linewidth=0)
-            last.text((first + end) / 2, 0.62, word, ha="center", va="bottom", fontsize=7, color=INK, clip_on=True)
+        above: dict[str, Any] = {"transform": last.get_xaxis_transform(), "va": "bottom", "ha": "center"}
+        for number, (first, end, word) in enumerate(example.spans):
+            last.axvspan(first, end, color=MUTED, alpha=0.2 if number % 2 else 0.1, linewidth=0)
+            last.text((first + end) / 2, 1.02, word, fontsize=7, color=INK, **above)
         last.set_xlabel("s", fontsize=7)
         return svg(figure, f"spectra and EMG of {example.text}")
 

@@ -62,7 +62,7 @@ class Backend:
     compile: bool = False
     float_layers: tuple[str, ...] = ()
     chip: Chip = attrs.field(factory=Chip)
-    lane: Literal["auto", "host", "rv32", "gvsoc", "sdk"] = "auto"
+    lane: Literal["auto", "host", "rv32", "qemu", "gvsoc", "sdk"] = "auto"
     tolerance: float = attrs.field(default=1e-4, validator=ge(0))
     metric_tolerance: float = attrs.field(default=0.1, validator=ge(0))
 

@@ -249,7 +249,7 @@ int fabric_main(void)
     if (windows < 0 || outputs < 0 || costs < 0)
         stop(1);
 #ifdef NET_LONGEST /* utterances, each behind its length */
-    int32_t length, frames;
+    int32_t length = 0, frames;
     while (moved(6, windows, &length, 4) == 0 && (frames = net_begin(length)) > 0 &&
            moved(6, windows, net_input(), (uint32_t)(length * NET_CHANNELS)) == 0) {
         const uint32_t bytes = (uint32_t)frames * NET_FEATURES * sizeof(NET_OUTPUT_TYPE);

@@ -1,8 +1,8 @@
 """Lanes: where the C code runs, each saying honestly whether it can here.
 
-`host` compiles for this machine, `rv32` for a plain 32-bit RISC-V core that Unicorn emulates, `gvsoc` for the PULP-open
-cluster in the simulator of that name, where it is installed. `sdk` is looked for and reported; the exported project
-builds there.
+`host` compiles for this machine, `rv32` for a plain 32-bit RISC-V core that Unicorn emulates, `qemu` for the same
+in QEMU, `gvsoc` for the PULP-open cluster in the simulator of that name, both where they are installed. `sdk` is
+looked for and reported; the exported project builds there.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from myoflow.engines.mcu.layers import Ints
 
 Watch = Callable[[int, bytes], None]
-LANES = ("host", "rv32", "gvsoc", "sdk")
-RUNNABLE = ("host", "rv32", "gvsoc")
+LANES = ("host", "rv32", "qemu", "gvsoc", "sdk")
+RUNNABLE = ("host", "rv32", "qemu", "gvsoc")
 
 
 class Runner(Protocol):
@@ -45,6 +45,12 @@ def missing(lane: str) -> str | None:
         if lacking or toolchain.riscv_compiler() is None:
             return f"needs unicorn, pyelftools and a RISC-V compiler: {toolchain.PIP}"
         return None
+    if lane == "qemu":
+        from myoflow.engines.mcu import qemued
+
+        if qemued.command() is None:
+            return "no qemu-riscv32 on PATH: install QEMU's user mode (Debian: qemu-user)"
+        return None if toolchain.riscv_compiler() else f"needs a RISC-V compiler: {toolchain.PIP}"
     if lane == "gvsoc":
         if shutil.which("gvsoc") is None:
             return "no `gvsoc` on PATH: build github.com/gvsoc/gvsoc, target pulp-open, and put its bin folder there"
@@ -65,6 +71,10 @@ def build(lane: str, network: q.Network, sources: Sources, chip: Chip, folder: P
         from myoflow.engines.mcu.emulated import Emulated
 
         return Emulated(network, sources, chip, folder)
+    if lane == "qemu":
+        from myoflow.engines.mcu.qemued import Qemued
+
+        return Qemued(network, sources, chip, folder)
     if lane == "gvsoc":
         from myoflow.engines.mcu.simulated import Simulated
 

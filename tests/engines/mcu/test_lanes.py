@@ -82,6 +82,16 @@ def test_a_whole_window_on_emulated_riscv(tmp_path: Path) -> None:
     assert 0 < runner.stack <= 1024
 
 
+@pytest.mark.skipif(lanes.missing("qemu") is not None, reason=str(lanes.missing("qemu")))
+def test_a_whole_window_in_qemu(tmp_path: Path) -> None:
+    network = nets.made(nets.tinymyo(), nets.windows(2, 100))[1]
+    runner = lanes.build("qemu", network, emit.emit(network, plan.plan(network, CHIP), "test"), CHIP, tmp_path)
+    assert differing(network, runner, nets.adversarial(network.input.shape)) == []
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(MyoflowError, match="QEMU ended with 2 after 0 layers"):
+        runner.run(np.zeros(network.input.shape, np.int8))
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("ziglang") is None, reason="needs ziglang")
 @pytest.mark.parametrize("lane", ["host", "rv32"])

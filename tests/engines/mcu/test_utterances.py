@@ -81,7 +81,7 @@ def test_every_length_gives_what_torch_gives_for_that_utterance_alone(speech: tu
         assert np.square(wanted - got).mean() < 0.1 * np.square(wanted).mean()
 
 
-@pytest.mark.parametrize("lane", ["host", "rv32"])
+@pytest.mark.parametrize("lane", ["host", "rv32", "qemu"])
 def test_c_equals_the_reference_on_every_bit_at_every_length(
     speech: tuple[Any, q.Network], lane: str, tmp_path: Path
 ) -> None:

@@ -253,6 +253,31 @@ def test_lines_of_words_and_sound() -> None:
     assert all(line["start"] <= line["end"] for line in lines)
 
 
+def test_a_trained_generator_speaks_piece_by_piece(tmp_path: Path) -> None:
+    """The same sound as from all bands at once, to rounding; 6 frames of look-ahead for the smallest one."""
+    import torch
+
+    from myoflow.nn.hifigan import SHAPES, Generator
+    from myoflow.voicing import Voice, speaker
+
+    torch.manual_seed(0)
+    generator = Generator(SHAPES["XS"])
+    for parameter in generator.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    path = str(tmp_path / "voice.safetensors")
+    Voice(generator).save(Path(path))
+    known = Known(None, KNOWN.mean, KNOWN.scale, None, path)
+    x = emg(2.0)
+    live = list(session(list(np.array_split(x, 20, axis=1)), listen=lambda plan: Speaking(plan, known)))
+    frames = compile_flow(PLAN, PIPELINE.parameters).whole(x)[0]
+    audio = PLAN.steps[-1].stage.split(PLAN.steps[-1].before, frames)["audio"]  # type: ignore[attr-defined]
+    whole_ = speaker(path)(known.bands(audio.reshape(2 * len(frames), -1)))
+    assert all(o.said is not None and o.said.kind == "sound" for o in live), "no decoder, no words"
+    np.testing.assert_allclose(sound(live), whole_, atol=1e-4)
+    assert np.abs(whole_).max() > 0.01
+    assert Speaking(PLAN, known).delay_s == pytest.approx(6 * HOP / RATE_HZ)
+
+
 def test_what_a_model_knows_is_kept_in_its_folder(tmp_path: Path) -> None:
     model = build_model([["one", "two"], ["two", "one", "two"]], 2)
     decoder = Decoder("abcdefghijklmnopqrstuvwxyz ", ("one", "two"), model, Weights(0.5, 1.0), 7)

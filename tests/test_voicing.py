@@ -10,7 +10,9 @@ from safetensors.torch import save_file
 pytest.importorskip("librosa")
 
 from myoflow.dsp import mel
-from myoflow.errors import InputError
+from myoflow.errors import InputError, RecipeError
+from myoflow.models import plan_recipe
+from myoflow.recipe import load
 from myoflow.tasks.speech import Speech
 from myoflow.tasks.transduce import Transduce
 from myoflow.tasks.vocoder import Vocoder
@@ -62,8 +64,11 @@ def test_a_recipe_names_what_makes_spectra_audible(voice, tmp_path):
     task.begin(torch.nn.Identity(), None)
     np.testing.assert_array_equal(speaker(task.vocoder)(bands), made.sound(bands))
     np.testing.assert_array_equal(speaker()(bands), mel.griffin_lim(bands))
-    with pytest.raises(InputError, match="there are no weights at nowhere"):
-        Speech(vocoder="nowhere").begin(torch.nn.Identity(), None)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="there are no weights in the folder"):
+        Speech(vocoder=str(tmp_path / "empty")).begin(torch.nn.Identity(), None)
+    with pytest.raises(RecipeError, match=r"there is no vocoder at nowhere: train\.vocoder takes"):
+        plan_recipe(load("silent_speech", ["train.vocoder=nowhere"]))
 
 
 @pytest.mark.slow

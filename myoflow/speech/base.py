@@ -11,6 +11,7 @@ import attrs
 from myoflow.errors import PlanError
 from myoflow.task import Measure, Task, View
 from myoflow.text.spelling import CHARACTERS
+from myoflow.voicing import GRIFFIN_LIM
 
 if TYPE_CHECKING:
     import torch
@@ -53,13 +54,18 @@ class Spoken(Task):
     lives: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
     sound: ClassVar[bool] = False
-    vocoder: str = "griffin_lim"  # a field of those tasks that have sound
+    vocoder: str = GRIFFIN_LIM  # a field of those tasks that have sound
 
     def check(self, plan: Plan) -> None:
         """The pipeline ends in the heads that this task needs."""
         from myoflow.speech.ask import heads_of, stage_of
         from myoflow.stages.ctc import BLANK
 
+        if self.vocoder != GRIFFIN_LIM and not Path(self.vocoder).exists():
+            raise PlanError(
+                f"there is no vocoder at {self.vocoder}: train.vocoder takes a finished run of recipes/vocoder.yaml, a "
+                f"file of HiFi-GAN's weights, or {GRIFFIN_LIM}"
+            )
         found = heads_of(plan)
         for name in self.needs:
             if name not in found:

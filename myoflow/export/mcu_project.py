@@ -94,8 +94,9 @@ def _write(folder: Path, build: Build, windows: Array, signal: str) -> None:
         (folder / name).write_text(text, encoding="utf-8")
     (folder / "weights.bin").write_bytes(build.sources.weights)
     (folder / "memory.svg").write_text(explain.memory_map(build), encoding="utf-8")
-    done = reference.run(build.network, windows)
-    (folder / "windows.bin").write_bytes(done[0].tobytes())
+    network = build.network.at(windows.shape[-1]) if build.network.open else build.network
+    done = reference.run(network, windows)
+    (folder / "windows.bin").write_bytes(b"".join(network.begin(windows.shape[-1]) + x.tobytes() for x in done[0]))
     (folder / "expected.bin").write_bytes(done[-1].tobytes())
     chip = build.plan.chip
     sizes = f"-DMF_CORES={chip.cores} -DMF_L1={(chip.l1_kib - chip.l1_kept_kib) * 1024}"
@@ -110,13 +111,16 @@ def _readme(build: Build, title: str, labels: tuple[str, ...], said: str) -> str
     fast, slow = build.points
     order = f"\nOutputs, in order: {', '.join(labels)}.\n" if labels else ""
     value, kib = build.network.input, 1024
+    size = f"{value.rows} x {value.width}"
+    if build.network.open:
+        size = f"{value.rows} channels of up to {value.width} samples (an utterance; `net_begin` is told how many)"
     memory = f"values {made.arena / kib:.1f}, parameters of two layers {sum(made.slots) / kib:.1f}"
     return f"""# {title}
 
 Integer C written by myoflow. `network.c` has one function per layer, `mf.h` is the library, `weights.bin` are the
 parameters as they lie in L3. `make check` proves on this machine that the code gives the reference's bits.
 
-Input: {value.rows} x {value.width} of int8, each `clip(round(x / {value.scale:.6g}))`.
+Input: {size} of int8, each `clip(round(x / {value.scale:.6g}))`.
 {said}
 {order}
 | | |

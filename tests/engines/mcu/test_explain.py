@@ -1,5 +1,7 @@
 """Explain: a report's tables and memory map say what the plan says."""
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -10,6 +12,7 @@ from engines.mcu.test_utterances import CARD, PIECE, nets, network_of, segment
 from myoflow.engine import Parameters
 from myoflow.engines.mcu import explain
 from myoflow.engines.mcu.program import Build, compiled
+from myoflow.export import mcu_project
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,15 @@ def test_prices_stand_beside_the_published_ones(build: Build) -> None:
     assert {len(row) for table in section["tables"] for row in table["rows"]} == {5, 3, 9}
     gelu = next(row for row in build.rows if row.name.endswith("mlp.fc1"))
     assert gelu.saturated < 0.01  # many zeros behind a GELU are not clipped
+
+
+def test_a_project_for_utterances_proves_itself(build: Build, tmp_path: Path) -> None:
+    mcu_project._write(tmp_path, build, nets.windows(3, PIECE, 2, seed=5), "")
+    assert (tmp_path / "windows.bin").stat().st_size == 2 * (4 + 3 * PIECE)
+    if shutil.which("make") is None or shutil.which("cc") is None:
+        pytest.skip("needs make and cc")
+    said = subprocess.run(["make", "check"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert said.returncode == 0 and "the same on every bit" in said.stdout, said.stderr
 
 
 def test_the_map_draws_every_value_inside_its_frame(build: Build, tmp_path: Path) -> None:

@@ -161,7 +161,8 @@ def test_a_tiny_set_in_its_layout_becomes_voices(
     assert len(list((folder / "audio").rglob("*.wav"))) == 2
     with np.load(folder / "fold-1" / "tinymyo" / "seed-0" / "predictions.npz") as kept:
         assert kept["audio"].shape == (kept["audio_lengths"].sum(), 80)  # bands, whatever the head gives
-    assert "Protocol" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "Protocol" in page and "media-src data:" in page  # without it no browser plays what is in the page
 
 
 def test_and_text(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

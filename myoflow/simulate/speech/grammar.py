@@ -1,7 +1,7 @@
 """Grammar: the sentences of the simulated corpora, drawn from templates.
 
 `dates` is a closed vocabulary of about 60 words, as the closed condition of Gaddy and Klein (dates and times) with some
-commands. `digits` is three digits, for quick tests. `open` has some 250 words with many homophones (sail, sale) and
+commands. `digits` is three digits, for quick tests. `open` has some 130 words with many homophones (sail, sale) and
 words that differ in what no electrode sees (bat, mat, pat), chosen so that a word tells something about the next: there
 a language model has work to do.
 """

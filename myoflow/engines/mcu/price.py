@@ -33,10 +33,11 @@ RAGGED = 76.0  # a block whose taps are no multiple of four
 TILE = 465.0  # to send a tile, fetch the next, start all cores and wait for them
 LAYER = 2330.0  # what a layer's code takes to come into the caches
 SCORE, EXPONENTIAL, EXPONENTIALS, WEIGH = 148.0, 16.06, 50.0, 211.0  # a block, a score, a row of them, a block
+ADDED = 640.0  # a block of values that is added to what earlier tiles of keys gave
 NORMALISE, DIVIDE = 13.0, 150.0  # a value, a row
 PHASE, HEAD = 200.0, 1100.0  # to start all cores on one part of a tile; a head's beginning
 ROWS = {"norm": (27.8, 694.0), "table": (19.0, 60.0), "add": (11.0, 0.0), "add_rows": (11.0, 0.0)}  # a value, a row
-MEAN = 7.5  # a value
+MEAN, MEANS = 7.0, 20.0  # a value, a result
 MOVE, ALIGNED = 33.0, 6.5  # a byte that moves within L2, alone or in words
 BAND = 0.3  # energy is known to this share
 
@@ -117,11 +118,11 @@ def attention(layer: q.Attention, tile_rows: int, tile_keys: int, chip: Chip) ->
     compute = 0.0
     for r in _pieces(rows, tile_rows):
         high, deep = -(-r // 4), -(-r // cores)
-        for part in pieces:
+        for number, part in enumerate(pieces):
             compute += -(-high * -(-part // 4) // cores) * (WORD * size / 4 + SCORE) + PHASE
-            compute += -(-high * -(-size // 4) // cores) * (WORD * part / 4 + WEIGH) + PHASE
+            compute += -(-high * -(-size // 4) // cores) * (WORD * part / 4 + (ADDED if number else WEIGH)) + PHASE
         compute += deep * (keys * EXPONENTIAL + EXPONENTIALS) + deep * (size * NORMALISE + DIVIDE) + 2 * PHASE
-        compute += 2 * r * size / chip.dma_bytes
+        compute += (2 * r + (pieces[0] if len(pieces) > 1 else 0)) * size / chip.dma_bytes
     resident = 2 * keys * size / chip.dma_bytes
     times = 1 if len(pieces) == 1 else len(_pieces(rows, tile_rows))
     alone = HEAD + (resident if times == 1 else 0)
@@ -134,7 +135,7 @@ def rows(layer: q.Layer, source_bytes: int, chip: Chip, tile_rows: int) -> Cycle
     high, width, cores = layer.out.rows, layer.out.width, chip.cores
     moved = (source_bytes + layer.out.bytes) / chip.dma_bytes
     if isinstance(layer, q.Mean):
-        compute = high * -(-width // cores) * MEAN * layer.group
+        compute = high * -(-width // cores) * (MEAN * layer.group + MEANS)
     elif layer.kind in ROWS:
         value, row = ROWS[layer.kind]
         compute = sum(-(-r // cores) for r in _pieces(high, tile_rows)) * (value * width + row)

@@ -54,8 +54,7 @@ def continued(module: torch.nn.Module, start: str) -> None:
         if name not in found or name not in wanted:
             lacking = "has no" if name not in found else "has a"
             raise InputError(f"train.start: {start} {lacking} '{name}': it was trained with other stages")
-        if wanted[name].ndim == 0 and found[name].numel() == 1:
-            found[name] = found[name].reshape(())  # as files keep single numbers
+        found[name] = _number(found[name], wanted[name])
         if found[name].shape != wanted[name].shape:
             sizes = f"{tuple(found[name].shape)}, here {tuple(wanted[name].shape)}"
             raise InputError(f"train.start: '{name}' of {start} has the shape {sizes}")
@@ -93,13 +92,16 @@ def load(module: torch.nn.Module, weights: Mapping[str, Any]) -> None:
         raise MyoflowError(f"the weights lack {len(missing)} tensors, the first is '{missing[0]}'")
     chosen = {}
     for name, tensor in wanted.items():
-        given = torch.as_tensor(np.asarray(weights[name]))
-        if tensor.ndim == 0 and given.numel() == 1:
-            given = given.reshape(())  # earlier runs kept a number, such as batch norm's count, as a vector
+        given = _number(torch.as_tensor(np.asarray(weights[name])), tensor)
         if given.shape != tensor.shape:
             raise MyoflowError(f"'{name}' has shape {tuple(given.shape)}, the pipeline needs {tuple(tensor.shape)}")
         chosen[name] = given
     module.load_state_dict(chosen)
+
+
+def _number(given: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """`given`; without its axis where a number is wanted, such as batch norm's count, which files keep as a vector."""
+    return given.reshape(()) if wanted.ndim == 0 and given.numel() == 1 else given
 
 
 def trained(segment: Segment, weights: Mapping[str, Any]) -> torch.nn.Sequential:

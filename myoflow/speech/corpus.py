@@ -9,7 +9,7 @@ import numpy as np
 
 from myoflow.errors import InputError
 from myoflow.recording import Recording
-from myoflow.speech.sounds import phones_of, spectrum_of
+from myoflow.speech.targets import phones_of, spectrum_of
 from myoflow.speech.utterances import Target, Utterances, joined_by_sentence
 from myoflow.task import PARTS
 from myoflow.text.spelling import letters, normalise

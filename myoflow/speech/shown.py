@@ -19,7 +19,7 @@ from myoflow.pipeline import compile_steps
 from myoflow.prepare import find_cut
 from myoflow.recording import Recording
 from myoflow.speech.answers import UNDECODED, Transcripts
-from myoflow.speech.sounds import voice_of
+from myoflow.speech.targets import voice_of
 from myoflow.voicing import GRIFFIN_LIM, speaker
 
 if TYPE_CHECKING:

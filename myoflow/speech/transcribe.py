@@ -16,7 +16,7 @@ from myoflow.speech.answers import UNDECODED, Transcripts
 from myoflow.speech.ask import answered, heads_of
 from myoflow.speech.known import Known
 from myoflow.speech.sentences import frames_of, text_of
-from myoflow.speech.sounds import heard_bands
+from myoflow.speech.targets import heard_bands
 from myoflow.speech.words import chance, decoder_of, log_softmax
 from myoflow.tasks.recognise import Recognise
 from myoflow.text.beam import Weights

@@ -1,4 +1,4 @@
-"""Sounds: from an utterance's recorded voice to the frames that a network learns to give."""
+"""Targets: from an utterance's recorded voice to the frames that a network learns to give."""
 
 from __future__ import annotations
 

@@ -35,25 +35,44 @@ class Hiding:
         hidden depends on the window's own number in `draws` alone, and not on its neighbours in a batch.
         """
         windows, channels = present.shape
-        # Every patch gets a key; the smallest are hidden. A run shares its key, so it goes together.
-        key = np.empty((windows, channels, patches))
-        for row, number in enumerate(draws):
-            key[row] = self._keys(channels, patches, np.random.default_rng([17, int(number)]))
-        flat = np.where(present[:, :, None], key, np.inf).reshape(windows, -1)
-        order = np.argsort(flat, axis=1, kind="stable")
+        real = np.repeat(present, patches, 1)
+        # Every patch gets a key; the smallest are hidden. A run shares its key, so it goes together, in order.
+        place = np.arange(channels * patches, dtype=np.uint64)
+        key = np.where(real, self._keys(channels, patches, draws) & ~np.uint64(0xFFFF) | place, np.uint64(2**64 - 1))
+        order = np.argsort(key, axis=1)
         count = np.round(self.share * present.sum(1) * patches).astype(np.int64)
-        hidden = np.zeros(flat.shape, bool)
-        np.put_along_axis(hidden, order, np.arange(flat.shape[1]) < count[:, None], axis=1)
+        hidden = np.zeros(key.shape, bool)
+        np.put_along_axis(hidden, order, np.arange(key.shape[1]) < count[:, None], axis=1)
         return hidden.reshape(windows, channels, patches)
 
-    def _keys(self, channels: int, patches: int, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    def _keys(self, channels: int, patches: int, draws: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        """Random numbers `(window, channel * patch)`, the same for patches that are hidden together."""
         if self.pattern == "random":
-            return rng.random((channels, patches))
+            return _random(draws, channels * patches)
         if self.pattern == "channel":
-            return np.repeat(rng.random((channels, 1)), patches, 1)
-        shift = rng.integers(0, self.block, (channels, 1))  # runs do not always begin at the same patch
-        run = (np.arange(patches) + shift) // self.block
-        return np.take_along_axis(rng.random((channels, -(-patches // self.block) + 1)), run, 1)
+            return np.repeat(_random(draws, channels), patches, 1)
+        runs = -(-patches // self.block) + 1
+        numbers = _random(draws, channels * (runs + 1)).reshape(len(draws), channels, runs + 1)
+        shift = numbers[..., :1] % np.uint64(self.block)  # runs do not always begin at the same patch
+        run = (np.arange(patches, dtype=np.uint64) + shift) // np.uint64(self.block)
+        return np.take_along_axis(numbers[..., 1:], run.astype(np.int64), 2).reshape(len(draws), -1)
+
+
+def _random(draws: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.uint64]:
+    """`count` random numbers of 64 bits for each draw, `(draw, count)`.
+
+    SplitMix64 (Steele, Lea and Flood 2014) with the draw as its seed: a generator object for every window of a large
+    batch would take longer than a GPU's step.
+    """
+    step = np.uint64(0x9E3779B97F4A7C15)
+    seed = _mixed(draws.astype(np.uint64) + step)
+    return _mixed(seed[:, None] + step * np.arange(1, count + 1, dtype=np.uint64))
+
+
+def _mixed(z: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    z = (z ^ z >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ z >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
+    return z ^ z >> np.uint64(31)
 
 
 def patch_mean(truth: npt.NDArray[Any], mask: npt.NDArray[np.bool_]) -> npt.NDArray[Any]:

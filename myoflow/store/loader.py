@@ -10,8 +10,6 @@ these decode for themselves), so a position in it is a number and resuming is ex
 
 from __future__ import annotations
 
-import queue
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -22,6 +20,7 @@ import torch
 from attrs import frozen
 from torch.utils.data import DataLoader, Dataset
 
+from myoflow.ahead import ahead
 from myoflow.errors import InputError
 from myoflow.store.decode import Decoded
 from myoflow.store.index import Row
@@ -228,37 +227,10 @@ class WindowLoader:
         yield from self._made
 
     def _threaded(self) -> Iterator[Batch]:
-        ready: queue.Queue[Batch | BaseException | None] = queue.Queue(self._ahead)
-        stop = threading.Event()
-
-        def put(item: Batch | BaseException | None) -> None:
-            while not stop.is_set():
-                try:
-                    return ready.put(item, timeout=0.1)
-                except queue.Full:
-                    continue
-
-        def read() -> None:
-            try:
-                for rows in self.sampler:
-                    batch = self.windows.__getitems__(rows)
-                    put(Batch(*(values.pin_memory() for values in batch)) if self._pin else batch)
-                    if stop.is_set():
-                        return
-                put(None)
-            except BaseException as error:  # the reader of the batches must hear of it, whatever it is
-                put(error)
-
-        thread = threading.Thread(target=read, name="myoflow-windows", daemon=True)
-        thread.start()
-        try:
-            while (item := ready.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            stop.set()
-            thread.join()
+        made = (self.windows.__getitems__(rows) for rows in self.sampler)
+        if self._pin:
+            made = (Batch(*(values.pin_memory() for values in batch)) for batch in made)
+        yield from ahead(made, self._ahead)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the last batch given out stands; load it and the next one follows."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,8 +31,9 @@ class Cost:
 
     Latencies in s are of a chunk of 20 ms before the stage that cuts, of one window behind it. `throughput` is seconds
     of signal, or windows, per second, 16 at a time. `share` is what part of this machine's speed in float32 products
-    of matrices, on one core, the latency makes; a backend of lower precision may pass 1. `memory_bytes` is what it
-    added to the process at its peak, None where that cannot be measured. `choices` are the engine's.
+    of matrices, on one core, the latency makes; a backend of lower precision may pass 1. Of a GPU it is the GPU's, in
+    the backend's precision. `memory_bytes` is what it added at its peak to the process, or to the GPU's memory, None
+    where that cannot be measured. `choices` are the engine's.
     """
 
     stage: str
@@ -125,11 +127,30 @@ def _window_stage(
     backend, engine = load_backend(segment.backend), engine_of(segment.backend)
     examples = calibration_of(plan, parameters, segment.index) if engine.calibrates(backend) else None
     made = engine.report(segment, backend, parameters, windows, examples)
+    peak = gpu_speed(backend.precision) if backend.device == "cuda" else peak
     speed = made.macs / made.p50_s
     latency = made.p50_s, made.p99_s
     return Cost(
         title, backend.name, *latency, made.per_s, "windows/s", speed, speed / peak, made.memory_bytes, made.choices
     )
+
+
+@cache
+def gpu_speed(precision: str, size: int = 8192) -> float:
+    """Multiply-accumulates per second of a matrix product on the GPU in that precision, the best of a second."""
+    import torch
+
+    from myoflow.lower.gpu import exact
+
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
+    a, b = (torch.randn(size, size, device="cuda", dtype=kind) for _ in range(2))
+
+    def product() -> None:
+        a @ b
+        torch.cuda.synchronize()
+
+    with exact():
+        return float(size**3 / min(timed(product)))
 
 
 def matrix_speed(size: int = 768) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from attrs import Factory, frozen
@@ -78,8 +78,8 @@ class Report:
     """What a compiled segment costs on this machine, measured.
 
     `macs` are multiply-accumulates of one window, `p50_s` and `p99_s` its latency, `per_s` windows a second many at a
-    time, `memory_bytes` what the program and its first window added to the process at their peak (None where the
-    system does not say). `choices` are the program's.
+    time, `memory_bytes` what the program and its first window added at their peak to the process, or to the memory of
+    a GPU (None where the system does not say). `choices` are the program's.
     """
 
     parameters: int
@@ -137,6 +137,10 @@ class Engine:
             f"backend '{backend.name}' takes whole utterances; a live one runs on torch: leave --backend out"
         )
 
+    def peak(self, backend: Backend, call: Callable[[], Program]) -> tuple[Program, int | None]:
+        """What a call gives, and the bytes that it added at its peak where the backend computes."""
+        return peak_memory(call)
+
     def report(
         self,
         segment: Segment,
@@ -156,7 +160,7 @@ class Engine:
             return program
 
         ready()  # lowering and imports take memory once, and are not what a program holds
-        program, memory = peak_memory(ready)
+        program, memory = self.peak(backend, ready)
         times = timed(lambda: program.feed(windows[:1]))
         many = timed(lambda: program.feed(windows))
         costs = [stage.cost(spec) for stage, spec in zip(segment.stages, segment.specs, strict=True)]

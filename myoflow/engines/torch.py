@@ -43,6 +43,16 @@ class TorchEngine(Engine):
             return "compiling for CUDA needs triton: pip install triton, or use --backend cuda-float32"
         return None
 
+    def peak(self, backend: Backend, call: Callable[[], Program]) -> tuple[Program, int | None]:
+        if backend.device != "cuda":
+            return super().peak(backend, call)
+        import torch
+
+        torch.cuda.empty_cache()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        return call(), torch.cuda.max_memory_allocated() - before
+
     def choices(self, backend: Backend) -> tuple[str, ...]:
         what = f"all in {backend.precision}"
         if backend.device == "cuda":
@@ -63,19 +73,24 @@ class TorchEngine(Engine):
         reason = self.missing(backend)
         if reason:
             raise InputError(f"backend '{backend.name}' cannot run on this machine: {reason}")
-        device = torch.device(backend.device)
         dtype = torch.bfloat16 if backend.precision == "bf16" else torch.float32
         module = trained(segment, parameters.weights)
-        call: Callable[[torch.Tensor], torch.Tensor] = module.to(device, dtype)
+        if backend.device == "cuda":
+            from myoflow.lower.gpu import Gpu
+
+            form = arranged(module) if backend.compile else module
+            sized = None not in segment.input.sizes[1:]
+            return Gpu(form, dtype, segment.output, self.choices(backend), compile=backend.compile, sized=sized)
+        call: Callable[[torch.Tensor], torch.Tensor] = module.to(dtype)
         if backend.compile:
-            call = compiled(arranged(module).to(device, dtype), device)
+            call = torch.compile(arranged(module).to(dtype))
 
         def run(batch: Array, threads: int) -> Array:
             before = torch.get_num_threads()
             torch.set_num_threads(threads)
             try:
                 with torch.inference_mode():
-                    out: Array = call(torch.from_numpy(batch).to(device, dtype)).float().cpu().numpy()
+                    out: Array = call(torch.from_numpy(batch).to(dtype)).float().numpy()
             finally:
                 torch.set_num_threads(before)  # sums of a training that goes on in this process must not change
             return out
@@ -94,7 +109,7 @@ class TorchEngine(Engine):
         device = torch.device(backend.device)
         dtype = torch.bfloat16 if backend.precision == "bf16" else torch.float32
         flow = Flow(trained(segment, parameters.weights).to(device, dtype))
-        run = _at_threads(flow, backend.threads or 1)
+        run = _at_threads(flow, backend.threads or 1) if backend.device == "cpu" else _exact(flow)
         return Pieces(run, flow.piece, segment.output.size("feature"), self.choices(backend))
 
 
@@ -113,12 +128,12 @@ def _at_threads(flow: Flow, threads: int) -> Callable[[Array], Array]:
     return run
 
 
-def compiled(module: torch.nn.Module, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The module compiled by torch. On CUDA up to FEW windows go through a recorded graph, one per batch size."""
-    import torch
+def _exact(flow: Flow) -> Callable[[Array], Array]:
+    """A flow's work on a GPU, without TF32."""
+    from myoflow.lower.gpu import exact
 
-    if device.type != "cuda":
-        return torch.compile(module)
-    few = torch.compile(module, mode="reduce-overhead", dynamic=False)
-    many = torch.compile(module, dynamic=True)
-    return lambda batch: few(batch) if len(batch) <= FEW else many(batch)
+    def run(piece: Array) -> Array:
+        with exact():
+            return flow.run(piece)
+
+    return run

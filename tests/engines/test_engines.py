@@ -203,23 +203,6 @@ def test_int8_keeps_attention_and_norms_in_bf16_where_the_cpu_has_it(monkeypatch
         assert told in engine.choices(card)[0]
 
 
-def test_a_gpu_records_graphs_for_a_few_windows_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which form of the compiled module a batch goes to; the forms themselves need a GPU."""
-    import torch
-
-    from myoflow.engines.torch import compiled
-    from myoflow.lower.batches import FEW
-
-    def compile_(module: torch.nn.Module, **options: object):
-        return lambda batch: (len(batch), options.get("mode"))
-
-    monkeypatch.setattr(torch, "compile", compile_)
-    call = compiled(torch.nn.Identity(), torch.device("cuda"))
-    assert [call(torch.zeros(n, 1)) for n in (1, FEW, FEW + 1)] == [
-        (1, "reduce-overhead"), (FEW, "reduce-overhead"), (FEW + 1, None),
-    ]  # fmt: skip
-
-
 def test_the_shipped_gpu_backend_is_bf16_and_compiled() -> None:
     card = load_backend("cuda")
     assert (card.device, card.precision, card.compile) == ("cuda", "bf16", True)

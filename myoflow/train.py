@@ -137,10 +137,35 @@ class _Keeper:
             self.written = time.perf_counter()
 
 
+class _Waiting:
+    """The loss of a step, on its way from the device."""
+
+    def __init__(self, loss: torch.Tensor, size: int, epoch: int, step: int, lr: float) -> None:
+        import torch
+
+        self.size, self._place, self._lr = size, f"epoch {epoch}, step {step}", lr
+        self._loss = loss.to("cpu", non_blocking=True)
+        self._there = torch.cuda.current_stream().record_event() if loss.is_cuda else None
+
+    def read(self) -> float:
+        """Raises MyoflowError: it is no number."""
+        if self._there is not None:
+            self._there.synchronize()
+        value = float(self._loss)
+        if not math.isfinite(value):
+            raise MyoflowError(
+                f"training diverged: the loss is {value} in {self._place}, at a learning rate of {self._lr:.3g}. "
+                "Try a lower train.lr, a longer train.warmup, train.clip=1 or train.precision=float32; if it fails in "
+                "the first step, look for NaN in the data (quality stage)"
+            )
+        return value
+
+
 class _Training:
     """The state of a training and what moves it on by an epoch.
 
-    `within` counts the updates done in the epoch under way, whose loss so far is `total`, over `examples`.
+    `within` counts the updates done in the epoch under way, whose loss so far is `total`, over `examples`; that of the
+    last update may still be `waiting`.
     """
 
     def __init__(
@@ -169,6 +194,7 @@ class _Training:
         self.step = 0
         self.epoch = 0
         self.within, self.total, self.examples, self.spent = 0, 0.0, 0, 0.0
+        self.waiting: _Waiting | None = None
         self.best = 0
         self.stopped = False
         self.history: list[Epoch] = []
@@ -195,16 +221,18 @@ class _Training:
             made = ahead(made)
         groups = _grouped(made, self.settings.accumulate)
         for group in itertools.islice(groups, self.within, None):
-            loss, size = self.update(group)
-            self.total, self.examples, self.within = self.total + loss * size, self.examples + size, self.within + 1
+            self.update(group)
+            self.within += 1
             self.spent, start = self.spent + time.perf_counter() - start, time.perf_counter()
             advance(len(group))
             keep()
+        self.settle()
+        self.spent += time.perf_counter() - start
         if self.examples == 0:
             raise MyoflowError("an epoch of training gave no batches")
 
-    def update(self, group: list[Batch]) -> tuple[float, int]:
-        """One optimiser step on the batches of `group`; their mean loss and size, over all processes.
+    def update(self, group: list[Batch]) -> None:
+        """One optimiser step on the batches of `group`; `settle` adds up their mean loss over all processes.
 
         Every example weighs the same, however the batches are cut and shared out.
         """
@@ -226,20 +254,21 @@ class _Training:
                 loss = self.loss(mine, rng) if part else self.nothing(batch)
                 self.accelerator.backward(loss * (part * world))  # DDP averages over processes
                 total += loss.detach() * part
-        value = float(self.accelerator.reduce(total, "sum"))
-        if not math.isfinite(value):
-            raise MyoflowError(
-                f"training diverged: the loss is {value} in epoch {self.epoch + 1}, step {self.step + 1}, "
-                f"at a learning rate of {lr:.3g}. Try a lower train.lr, a longer train.warmup, train.clip=1 or "
-                "train.precision=float32; if it fails in the first step, look for NaN in the data (quality stage)"
-            )
+        self.settle()
+        self.waiting = _Waiting(self.accelerator.reduce(total, "sum"), size, self.epoch + 1, self.step + 1, lr)
         if self.settings.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.module.parameters(), self.settings.clip)
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.step += 1
         self.follow()
-        return value, size
+
+    def settle(self) -> None:
+        """Look at the loss of the step before: a GPU that works on this one need not be waited for."""
+        if self.waiting is not None:
+            waiting, self.waiting = self.waiting, None
+            self.total += waiting.read() * waiting.size
+            self.examples += waiting.size
 
     def loss(self, batch: Batch, rng: np.random.Generator) -> torch.Tensor:
         """Training loss of one batch, mixed with itself in another order where mixup is on (arXiv 1710.09412)."""
@@ -280,14 +309,16 @@ class _Training:
 
     def follow(self) -> None:
         """Move the averaged weights; the decay starts low, so that the first weights are soon forgotten."""
+        import torch
+
         if self.average is None or self.settings.ema is None:
             return
         decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
-        for name, tensor in self.module.state_dict().items():
-            if tensor.is_floating_point():
-                self.average[name].lerp_(tensor, 1 - decay)
-            else:
-                self.average[name].copy_(tensor)
+        trained = self.module.state_dict()
+        names = [name for name, tensor in trained.items() if tensor.is_floating_point()]
+        torch._foreach_lerp_([self.average[name] for name in names], [trained[name] for name in names], 1 - decay)
+        for name in trained.keys() - set(names):
+            self.average[name].copy_(trained[name])
 
     def validate(self, valid: Callable[[], Iterable[Batch]]) -> tuple[float | None, float | None]:
         """Mean loss and gauge per example of the weights that would be kept now; None without any example."""
@@ -351,6 +382,7 @@ class _Training:
 
     def state(self) -> dict[str, Any]:
         """All of it, in types that load without running code."""
+        self.settle()
         return {
             "fingerprint": self.fingerprint,
             "module": self.module.state_dict(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from myoflow.engine import Parameters
 from myoflow.errors import InputError, PlanError
 from myoflow.pipeline import Plan, compile_flow, compile_steps, flowing
@@ -38,6 +40,7 @@ class Decoder:
         self.told: tuple[str, ...] = ()
         self._front: Any = self._fronted()
         self._head = self._front or self._compiled()
+        self._warm()
 
     @property
     def windows(self) -> bool:
@@ -63,6 +66,13 @@ class Decoder:
         if self.flows:
             return compile_flow(self.plan, self._parameters)
         return compile_steps(self.plan, self._parameters, 0, self._cut)
+
+    def _warm(self) -> None:
+        """Run networks once: what they compile, record or take memory for then is not for a window that waits."""
+        for chain, segment in zip(self._tail, self._segments, strict=True):
+            if segment.backend != "host" and self.windows:
+                for count in (1, 2):  # one window and several may go different ways
+                    chain.feed(np.zeros((count, *segment.input.sizes[1:]), np.float32))  # type: ignore[arg-type]
 
     def begin(self) -> None:
         """Forget the past. Networks have none and are kept."""

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from myoflow.lower.batches import FEW
-
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
     from myoflow.spec import Spec
 
+RECORDED = (1, 16)  # windows of the graphs that are recorded, and up to how many windows go through them: each size
+THROUGH = 64  # takes seconds to compile, which a live stream has before it begins but not when it has fallen behind
 BATCH = 512  # windows at a time: a GPU is not full with fewer, and memory stays bounded
 AHEAD = 2  # batches on their way to the GPU, or on it
 WARM = 3  # calls before a graph is recorded: libraries choose their kernels and take their memory in the first
@@ -25,8 +25,8 @@ WARM = 3  # calls before a graph is recorded: libraries choose their kernels and
 class Gpu:
     """A Program of a module that has no memory. Numbers are copied through pinned memory, which does not wait.
 
-    With `compile` torch compiles the module; up to FEW windows of one size (`sized`) then run as a graph recorded for
-    their number, since launching its kernels one by one takes longer than they do. Float32 is float32: products and
+    With `compile` torch compiles the module; up to THROUGH windows of one size (`sized`) then go through recorded
+    graphs, since launching their kernels one by one takes longer than they do. Float32 is float32: products and
     convolutions in TF32, which torch allows convolutions by default, are off.
     """
 
@@ -52,11 +52,9 @@ class Gpu:
         if len(chunk) == 0:
             return self.flush()
         with torch.inference_mode(), exact():
-            if self._graphs is None or len(chunk) > FEW:
+            if self._graphs is None or len(chunk) > THROUGH:
                 return self._batches(chunk)
-            if len(chunk) not in self._graphs:
-                self._graphs[len(chunk)] = _Graph(self._answers(self._few), chunk, self._device)
-            return self._graphs[len(chunk)](chunk)
+            return self._recorded(self._graphs, chunk)
 
     def flush(self) -> Array:
         return np.empty(self._empty, np.float32)
@@ -64,6 +62,12 @@ class Gpu:
     def _answers(self, module: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
         """Float32 in and out; what is between is cast on the GPU."""
         return lambda x: module(x.to(self._dtype)).float()
+
+    def _recorded(self, graphs: dict[int, _Graph], chunk: Array) -> Array:
+        size = next((size for size in RECORDED if len(chunk) <= size), RECORDED[-1])
+        if size not in graphs:
+            graphs[size] = _Graph(self._answers(self._few), (size, *chunk.shape[1:]), self._device)
+        return np.concatenate([graphs[size](chunk[at : at + size]) for at in range(0, len(chunk), size)])
 
     def _batches(self, chunk: Array) -> Array:
         answers, parts = self._answers(self._many), []
@@ -81,10 +85,10 @@ class Gpu:
 
 
 class _Graph:
-    """The work on one number of windows, recorded once and replayed from the same memory."""
+    """The work on some windows, recorded once and replayed in the same memory; of fewer the rest is thrown away."""
 
-    def __init__(self, call: Callable[[Tensor], Tensor], like: Array, device: torch.device) -> None:
-        self._host = _pinned(like)
+    def __init__(self, call: Callable[[Tensor], Tensor], shape: tuple[int, ...], device: torch.device) -> None:
+        self._host = _pinned(np.zeros(shape, np.float32))
         self._given = self._host.to(device)
         side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream(device))
@@ -98,13 +102,13 @@ class _Graph:
             self._out = call(self._given)
         self._answer = torch.empty(self._out.shape, dtype=torch.float32, pin_memory=True)
 
-    def __call__(self, batch: Array) -> Array:
-        self._host.numpy()[...] = batch
+    def __call__(self, windows: Array) -> Array:
+        self._host.numpy()[: len(windows)] = windows
         self._given.copy_(self._host, non_blocking=True)
         self._graph.replay()
         self._answer.copy_(self._out, non_blocking=True)
         torch.cuda.current_stream(self._given.device).synchronize()
-        return self._answer.numpy().copy()
+        return self._answer.numpy()[: len(windows)].copy()
 
 
 @contextlib.contextmanager

@@ -206,7 +206,7 @@ def test_int8_keeps_attention_and_norms_in_bf16_where_the_cpu_has_it(monkeypatch
 def test_the_shipped_gpu_backend_is_bf16_and_compiled() -> None:
     card = load_backend("cuda")
     assert (card.device, card.precision, card.compile) == ("cuda", "bf16", True)
-    assert any("CUDA graphs for up to 4 windows" in choice for choice in engine_of("cuda").choices(card))
+    assert any("CUDA graphs for up to 64 windows" in choice for choice in engine_of("cuda").choices(card))
     assert not load_backend("cuda-float32").compile
 
 

@@ -40,6 +40,10 @@ class SimulatedSpeech(Reader):
 
     def recordings(self, source: Source | None, wanted: Subject | None = None) -> Iterator[Item]:
         settings: Speech = self.options
+        if settings.voice == "espeak":
+            from myoflow.simulate.speech import espeak
+
+            espeak.require()  # before anything is simulated
         test, dev = plan.held_out(settings)
         told = {
             "Manufacturer": "myoflow simulation",

@@ -23,7 +23,7 @@ _FRAME_HZ = 1000  # tracks are drawn at this rate
 _GLIDE_S = 0.07  # formants move from phone to phone over about this long
 _BANDWIDTHS = (70.0, 100.0, 140.0, 250.0, 300.0)
 _UPPER_HZ = (3500.0, 4500.0)  # fourth and fifth formant
-_CLOSURE = 0.65  # of a stop's duration
+_CLOSURES = {"stop": 0.65, "affricate": 0.4}  # of a phone's duration
 
 
 @jit(given("f8", 1), given("f8", 2), given("f8", 1), made("f8", 1), f8)
@@ -71,6 +71,11 @@ def speak(script: Script, rng: np.random.Generator) -> Floats:
     return np.asarray(0.5 * sound / max(1e-3, float(np.abs(sound).max())))
 
 
+def closure(name: str) -> float:
+    """Which part of a phone's duration passes before it bursts; 0 for all but stops and affricates."""
+    return _CLOSURES.get(phones()[name].kind, 0.0)
+
+
 def _draw(name: str, begin: int, end: int, level: dict[str, Floats], formant: Floats, place: Floats) -> None:
     """One phone's part of all tracks, from frame `begin` to before `end`."""
     phone = phones()[name]
@@ -83,8 +88,8 @@ def _draw(name: str, begin: int, end: int, level: dict[str, Floats], formant: Fl
         place[now] = phone.noise_hz
     for track in level.values():
         track[now] = 0.0
-    closed = begin + round(_CLOSURE * count) if phone.kind == "stop" else begin + round(0.4 * count)
-    if phone.kind in ("stop", "affricate"):
+    closed = begin + round(closure(name) * count)
+    if phone.kind in _CLOSURES:
         level["voice"][begin:closed] = 0.12 * phone.voiced
         level["noise"][closed:end] = 0.8 if phone.kind == "stop" else 1.0
         level["breath"][closed:end] = 0.0 if phone.voiced else 0.6

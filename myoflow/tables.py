@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from myoflow.recipe import Recipe
     from myoflow.registry import Registry
     from myoflow.run import Run
+    from myoflow.speech.heard import Heard
     from myoflow.stage import Stage
     from myoflow.store import Store
     from myoflow.task import Measure
@@ -145,6 +146,17 @@ def calibration(found: Mapping[str, Any], measures: Mapping[str, Measure]) -> No
     how = found["calibrate"]
     learned = f"{how['repetitions']} execution{'' if how['repetitions'] == 1 else 's'} of each label learned from"
     _print(f"{_tested(found)}, {learned}, adapt: {how['adapt']}; {_interval(found)}", f"profiles: {found['folder']}")
+
+
+def heard(found: Heard) -> None:
+    """What a recogniser from elsewhere understood of made and true voices, beside the recipe's own."""
+    from myoflow.report.heard import rates
+
+    columns = ("WER, made voice", "WER, true voice")
+    table = _table("recogniser", *columns, right=columns)
+    for row in rates(found):
+        table.add_row(*row)
+    _print(table, f"{len(found.text)} test utterances; texts in Whisper's English normalisation, digits one by one")
 
 
 def comparison(found: Mapping[str, Any], measures: Mapping[str, Measure]) -> None:

@@ -89,6 +89,7 @@ FLOORS = [
         "run",
         "live",
         "personal",
+        "outside",
     ),
     ("tables", "cli", "__main__", "__init__"),
 ]

@@ -11,6 +11,7 @@ from myoflow.cli.app import Backend, Cluster, Jobs, Overrides, RecipeArg, app
 
 if TYPE_CHECKING:
     from myoflow.parallel import Workers
+    from myoflow.recipe import Recipe
 
 
 @app.command()
@@ -32,12 +33,15 @@ def run(
         Optional[list[str]],  # noqa: UP045
         typer.Option(metavar="SUBJECT", help="Then move the network to this held-out person; may be given again."),
     ] = None,
+    judge: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="MODEL", help="Then let a Whisper or wav2vec2 hear the made voices: its folder or name."),
+    ] = None,
 ) -> None:
     """Run a recipe: prepare, train, evaluate, report."""
     from myoflow import tables
     from myoflow.errors import InputError
     from myoflow.parallel import workers
-    from myoflow.personal import check as can_calibrate
     from myoflow.progress import Bars
     from myoflow.recipe import load
     from myoflow.run import assist_run, process_number, resume_run, run_recipe
@@ -54,19 +58,31 @@ def run(
     if resume is not None:
         if (changes and not calibrate) or backend or out:
             raise InputError("--resume takes the run's own recipe; overrides, --backend and --out do not go with it")
-        if calibrate:
-            _calibrate(resume, calibrate, changes, chosen)
-            return
-        done = resume_run(resume, progress=Bars(), workers=chosen)
+        if not calibrate and not judge:
+            tables.scores(resume_run(resume, progress=Bars(), workers=chosen))
     else:
         assert recipe is not None
         loaded = load(recipe, changes)
-        if calibrate:
-            can_calibrate(loaded, calibrate)
+        _can_follow(loaded, calibrate, judge)
         done = run_recipe(loaded, backend=backend, out=out, progress=Bars(), workers=chosen)
-    tables.scores(done)
+        tables.scores(done)
+        resume, changes = done.folder, []
     if calibrate:
-        _calibrate(done.folder, calibrate, [], chosen)
+        _calibrate(resume, calibrate, changes, chosen)
+    if judge:
+        _judge(resume, judge, chosen)
+
+
+def _can_follow(recipe: Recipe, calibrate: list[str] | None, judge: str | None) -> None:
+    """Whether what is asked for after a run will be possible. Raises InputError."""
+    if calibrate:
+        from myoflow.personal import check
+
+        check(recipe, calibrate)
+    if judge:
+        from myoflow.outside import check as can_judge
+
+        can_judge(recipe, judge)
 
 
 def _calibrate(folder: Path, subjects: list[str], changes: list[str], workers: Workers) -> None:
@@ -86,6 +102,18 @@ def _calibrate(folder: Path, subjects: list[str], changes: list[str], workers: W
         raise InputError("a finished run is calibrated as it is: only calibrate.* can be changed beside --resume")
     found = calibrate(attrs.evolve(done, recipe=recipe), subjects, progress=Bars(), workers=workers)
     tables.calibration(found, recipe.train.task.measured(found))
+
+
+def _judge(folder: Path, model: str, workers: Workers) -> None:
+    """Let a recogniser from elsewhere hear a finished run, and make its report again with what it heard."""
+    from myoflow import tables
+    from myoflow.outside import judge
+    from myoflow.progress import Bars
+    from myoflow.run import load_run, resume_run
+
+    found = judge(load_run(folder), model, progress=Bars())
+    resume_run(folder, progress=Bars(), workers=workers)
+    tables.heard(found)
 
 
 @app.command()

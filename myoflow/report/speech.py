@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from myoflow.report.figures import INK, MUTED, WIDE, canvas, styled, svg, traces
+from myoflow.report.heard import sections as outside
 from myoflow.report.speech_live import section
 from myoflow.report.summary import Grid, Picture, Section
-from myoflow.report.words import count, percent
+from myoflow.report.words import count, marked, percent
 from myoflow.speech.answers import DECODED, GREEDY, HEARD, UNAIDED, UNDECODED, Transcripts
 from myoflow.speech.shown import Shown, shown, wave_bytes, write_waves
-from myoflow.text.measures import aligned
 
 if TYPE_CHECKING:
     from myoflow.task import View
@@ -55,6 +55,7 @@ def sections(view: View) -> list[Section]:
     if answers.greedy[0] != UNDECODED:
         found.append(_transcripts(answers))
     found.append(_by_kind(answers))
+    found += outside(view.folder)
     live = section(view, answers)
     return [*found, live] if live is not None else found
 
@@ -99,21 +100,6 @@ def _figure(example: Shown) -> str:
             last.text((first + end) / 2, 1.02, word, fontsize=7, color=INK, **above)
         last.set_xlabel("s", fontsize=7)
         return svg(figure, f"spectra and EMG of {example.text}")
-
-
-def marked(wanted: str, said: str) -> str:
-    """Words as HTML, errors marked: wrong ones with the right one behind, left out ones struck, put in ones bold."""
-    parts = []
-    for kind, right, word in aligned(wanted, said):
-        if kind == "equal":
-            parts.append(html.escape(word))
-        elif kind == "delete":
-            parts.append(f'<s class="no">{html.escape(right)}</s>')
-        elif kind == "insert":
-            parts.append(f'<b class="no">+{html.escape(word)}</b>')
-        else:
-            parts.append(f'<b class="no">{html.escape(word)}</b><small> ({html.escape(right)})</small>')
-    return " ".join(parts)
 
 
 def _transcripts(answers: Transcripts) -> Section:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import math
 import re
 from collections.abc import Iterable, Sequence
 
 from myoflow.report.summary import Protocol, RunSummary
 from myoflow.task import Measure
+from myoflow.text.measures import aligned
 
 DASH = "–"
 NONE = "—"
@@ -200,3 +202,18 @@ def amplitude(value: float, units: str) -> str:
         if value * factor >= 1:
             return f"{value * factor:g} {name}"
     return f"{value * 1e6:g} µV"
+
+
+def marked(wanted: str, said: str) -> str:
+    """Words as HTML, errors marked: wrong ones with the right one behind, left out ones struck, put in ones bold."""
+    parts = []
+    for kind, right, word in aligned(wanted, said):
+        if kind == "equal":
+            parts.append(html.escape(word))
+        elif kind == "delete":
+            parts.append(f'<s class="no">{html.escape(right)}</s>')
+        elif kind == "insert":
+            parts.append(f'<b class="no">+{html.escape(word)}</b>')
+        else:
+            parts.append(f'<b class="no">{html.escape(word)}</b><small> ({html.escape(right)})</small>')
+    return " ".join(parts)

@@ -48,8 +48,8 @@ class Backend:
     uses; left out, one for a few windows at a time and all for many. `compile` has torch compile the network.
     `float_layers` are patterns (`*classifier*`) of matrix products that an int8 backend leaves in float.
     `chip` is the microcontroller of the mcu engine, `lane` what stands in for it here (`auto`: the host's compiler).
-    Against torch in float32, the largest difference of an output may be `tolerance` times the outputs' root mean
-    square, and a metric may lose `metric_tolerance` percentage points (`myoflow verify`).
+    Against torch in float32, 99.9 % of each head's numbers may differ by `tolerance` times their root mean square, none
+    by ten times that, and a metric may lose `metric_tolerance` percentage points (`myoflow verify`).
     """
 
     name: str

@@ -21,7 +21,7 @@ from myoflow.files import cache_folder, read_json, write_json
 from myoflow.fit import Fitted, Split, fit_model, fit_signals, learned
 from myoflow.mix import Others
 from myoflow.models import main_name, plan_recipe
-from myoflow.parity import compare, inexact, reference_plans, without_memory
+from myoflow.parity import apart, compare, inexact, reference_plans, without_memory
 from myoflow.pipeline import Plan, compile_steps
 from myoflow.prepare import Signal, find_cut, input_spec, key, signals
 from myoflow.progress import Progress
@@ -178,7 +178,9 @@ class Experiment:
         with self._timed(f"verify {name}"):
             plain = reference_plans(self.recipe, plan)[name]
             reference = self.task.predict(Fitted(plain, parameters), examples)
-            one, two = (Fitted(without_memory(made), parameters).outputs(examples) for made in (plain, plan))
+            one, two = (
+                apart(made, Fitted(made, parameters).outputs(examples)) for made in map(without_memory, (plain, plan))
+            )
             found = compare(self.task, reference, answers, backends, self.recipe.evaluate, (one, two))
         for problem in found.problems:
             self.progress.say(f"{name} on {', '.join(backends)}: {problem}")

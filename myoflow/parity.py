@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 from attrs import asdict, evolve, frozen
 
 from myoflow.backend import load_backend
+from myoflow.distance import Distance, Floats
+from myoflow.heads import Heads
 from myoflow.models import plan_recipe
 from myoflow.scores import difference, score
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from myoflow.pipeline import Plan
     from myoflow.recipe import Recipe
     from myoflow.task import Task
-
-Floats = npt.NDArray[np.float32]
 
 
 @frozen
@@ -37,16 +35,14 @@ class Change:
 class Parity:
     """One model on `backends` against torch in float32, on the same windows.
 
-    `largest` and `mean` are absolute differences of outputs, `scale` the root mean square of the reference's.
-    `decisions` is how many windows were decided otherwise, None where nothing is decided. `problems` are empty where
-    the stated tolerances hold.
+    `outputs` says by head (`output` where there is one) how far its numbers are from the reference's. `decisions` is
+    how many windows were decided otherwise, None where nothing is decided. `problems` are empty where the stated
+    tolerances hold.
     """
 
     backends: tuple[str, ...]
     windows: int
-    largest: float
-    mean: float
-    scale: float
+    outputs: Mapping[str, Distance]
     decisions: int | None
     metrics: Mapping[str, Change]
     problems: tuple[str, ...] = ()
@@ -74,24 +70,29 @@ def without_memory(plan: Plan) -> Plan:
     return evolve(plan, steps=plan.steps[:stop])
 
 
+def apart(plan: Plan, values: Floats) -> dict[str, Floats]:
+    """What a plan has given, by head, whose numbers are of other kinds and sizes."""
+    last = plan.steps[-1]
+    return last.stage.split(last.before, values) if isinstance(last.stage, Heads) else {"output": values}
+
+
 def compare(
     task: Task,
     reference: Answers,
     other: Answers,
     backends: Sequence[str],
     metrics: Sequence[str],
-    outputs: tuple[Floats, Floats],
+    outputs: tuple[Mapping[str, Floats], Mapping[str, Floats]],
 ) -> Parity:
     """How far `other`, computed on `backends`, is from `reference`, computed by torch in float32.
 
-    `outputs` are both models' numbers before any stage that remembers.
+    `outputs` are both models' numbers by head (`apart`), before any stage that remembers.
 
     Raises:
         InputError: they are of different windows, or a backend does not exist.
     """
     one, two = outputs
-    gap = np.abs(one - two)
-    scale = float(np.sqrt(np.mean(one**2)))
+    far = {name: Distance.between(values, two[name]) for name, values in one.items()}
     before, after = score(reference, metrics), score(other, metrics)
     moved = difference(other, reference, metrics)
     changes = {
@@ -101,9 +102,7 @@ def compare(
     cards = [load_backend(name) for name in backends]
     tolerance = max((card.tolerance for card in cards), default=0.0)
     points = max((card.metric_tolerance for card in cards), default=0.0)
-    problems = []
-    if not gap.max() <= tolerance * scale:
-        problems.append(f"outputs differ by up to {gap.max() / scale:.2g} of their size, {tolerance:g} is allowed")
+    problems = [f"{name} {problem}" for name, found in far.items() if (problem := found.problem(tolerance))]
     for name, change in changes.items():
         worse = task.measures[name].worse(change.difference, change.reference)
         if worse > points + 1e-9:
@@ -113,9 +112,7 @@ def compare(
     return Parity(
         backends=tuple(backends),
         windows=len(reference),
-        largest=float(gap.max()),
-        mean=float(gap.mean()),
-        scale=scale,
+        outputs=far,
         decisions=reference.turned(other),
         metrics=changes,
         problems=tuple(problems),

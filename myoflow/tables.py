@@ -219,10 +219,8 @@ def parity(found: Parity, measures: Mapping[str, Measure]) -> None:
         table.add_row(name, *sides, f"{moved} [{low}, {high}]")
     _print(table)
     decided = "" if found.decisions is None else f", {found.decisions} decided otherwise"
-    _print(
-        f"{found.windows} test windows{decided}; outputs differ by {found.mean:.2g} on "
-        f"average and {found.largest:.2g} at most, their size is {found.scale:.2g}"
-    )
+    _print(f"{found.windows} test windows{decided}")
+    _print(*(f"{name} differs by {distance.told()}" for name, distance in found.outputs.items()))
 
 
 def costs(found: list[Cost]) -> None:

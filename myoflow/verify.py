@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from myoflow.answers import Answers, concat
+from myoflow.distance import Floats
 from myoflow.experiment import Experiment
 from myoflow.fit import Fitted
 from myoflow.models import main_name, plan_recipe, require_backends
-from myoflow.parity import Floats, Parity, compare, inexact, reference_plans, without_memory
+from myoflow.parity import Parity, apart, compare, inexact, reference_plans, without_memory
 from myoflow.progress import Progress
 
 if TYPE_CHECKING:
@@ -46,5 +47,6 @@ def verify(
                 outputs[side].append(Fitted(without_memory(made), parameters).outputs(examples))
             advance(1)
     one, two = (concat(found) for found in answers)
-    numbers = (np.concatenate(outputs[0]), np.concatenate(outputs[1]))
+    cut = without_memory(plan)
+    numbers = (apart(cut, np.concatenate(outputs[0])), apart(cut, np.concatenate(outputs[1])))
     return compare(task, one, two, inexact(plan) or (backend,), run.recipe.evaluate, numbers)

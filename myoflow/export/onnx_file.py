@@ -10,6 +10,7 @@ import numpy as np
 
 import myoflow
 from myoflow.backend import load_backend
+from myoflow.distance import Distance
 from myoflow.engine import Parameters, Segment
 from myoflow.engines.onnx import OnnxEngine
 from myoflow.errors import InputError, MyoflowError
@@ -76,11 +77,11 @@ def _in_int8(data: bytes, module: torch.nn.Module, examples: Array, card: Backen
     x = np.array(examples, np.float32)  # torch warns of arrays that are read only
     with torch.no_grad():
         expected = module(torch.from_numpy(x)).numpy()
-    off = float(np.abs(onnx_graph.session(made, 1)(x) - expected).max() / np.sqrt(np.mean(expected**2)))
-    if not off <= card.tolerance:
+    problem = Distance.between(expected, onnx_graph.session(made, 1)(x)).problem(card.tolerance)
+    if problem is not None:
         raise MyoflowError(
-            f"in int8 the model differs from torch by {off:.2g} of its outputs on the calibration windows, and "
-            f"{card.name} allows {card.tolerance:g}; name layers to keep under `float_layers` of a backend of your own"
+            f"in int8 the model's output on the calibration windows {problem} by {card.name}; name layers to keep "
+            "under `float_layers` of a backend of your own"
         )
     return made
 

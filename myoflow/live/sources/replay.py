@@ -12,13 +12,10 @@ from myoflow.live.source import SOURCES, Connection, Context, Ended, Source
 from myoflow.typed import Duration, Mismatch, frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from xarray import Variable
-
     from myoflow.dsp.kernel import Array
     from myoflow.recording import Events
     from myoflow.store import Row, Store
+    from myoflow.store.chunks import Chunked
 
 
 @SOURCES.add("replay")
@@ -68,18 +65,20 @@ class Replay(Source):
                 pace=self._pace,
             )
             return _Playing(self, signal, recording.emg, recording.emg.shape[1], recording.events)
-        lazy = store.read(row.id)
+        from myoflow.store.chunks import chunked
+
+        emg, events = chunked(store.path / row.id, "emg"), store.events(row.id)
         signal = Signal(
-            channels=tuple(str(name) for name in lazy["channel"].values),
+            channels=row.channels,
             rate_hz=row.rate_hz,
             units=row.units,
-            gain=tuple(float(g) for g in lazy["gain"].values),
-            labels=tuple(lazy.attrs["labels"]),
-            dtype=str(lazy["emg"].dtype),
+            gain=tuple(float(g) for g in chunked(store.path / row.id, "gain").whole()),
+            labels=events.names,
+            dtype=str(emg.dtype),
             clock="count",
             pace=self._pace,
         )
-        return _Playing(self, signal, lazy["emg"].variable, row.samples, store.events(row.id))
+        return _Playing(self, signal, _Stored(emg), row.samples, events)
 
     def _find(self, context: Context) -> tuple[Store, Row]:
         from myoflow.store import open_store
@@ -106,12 +105,11 @@ class Replay(Source):
 class _Playing:
     """Samples of an array `(channel, time)` when their time has come."""
 
-    def __init__(self, replay: Replay, signal: Signal, emg: Array | Variable, samples: int, events: Events) -> None:
+    def __init__(self, replay: Replay, signal: Signal, emg: Array | _Stored, samples: int, events: Events) -> None:
         self.signal, self.events = signal, events
         self._emg, self._samples = emg, samples
         self._chunk = max(1, replay.chunk.samples(signal.rate_hz))
         self._speed = signal.pace
-        self._pieces = self._cut()
         self._began: float | None = None
         self._at = 0
 
@@ -130,23 +128,41 @@ class _Playing:
                 return None
             if due > now:
                 time.sleep(due - now)
-        values = np.array(next(self._pieces))
+        values = np.array(self._emg[:, self._at : stop])  # of its own: the array may be a map of a file
         first, self._at = self._at, stop
         return Block(values, time.perf_counter(), first=first, stamp_s=stop / self.signal.rate_hz)
 
     def close(self) -> None:
         self._at = self._samples
 
-    def _cut(self) -> Iterator[Array]:
-        """Chunks, read a block of the store at a time."""
+
+class _Stored:
+    """An array `(channel, time)` on disk, read forward: its chunks are decoded into one and the same memory.
+
+    New memory for each, taken by this thread beside the small blocks that wait to be decoded, breaks the heap up.
+    """
+
+    def __init__(self, array: Chunked) -> None:
         import numpy as np
 
-        block = max(self._chunk, 8 * 8192)
-        block -= block % self._chunk
-        for start in range(0, self._samples, block):
-            values = np.asarray(self._emg[:, start : start + block])
-            for at in range(0, values.shape[1], self._chunk):
-                yield values[:, at : at + self._chunk]
+        self._array, self._number = array, -1
+        self._chunk = np.empty(array.chunk, array.dtype)
+
+    def __getitem__(self, where: tuple[slice, slice]) -> Array:
+        import numpy as np
+
+        start, stop, size = where[1].start, where[1].stop, self._array.chunk[-1]
+        out = np.empty((len(self._chunk), stop - start), self._array.dtype)
+        at = start
+        while at < stop:
+            number, offset = divmod(at, size)
+            if number != self._number:
+                self._array.read(number, self._chunk)
+                self._number = number
+            part = self._chunk[:, offset : offset + stop - at]
+            out[:, at - start : at - start + part.shape[1]] = part
+            at += part.shape[1]
+        return out
 
 
 def _first_of_test(store: Store, context: Context) -> Row:

@@ -21,7 +21,7 @@ from myoflow.errors import InputError
 from myoflow.live import frames
 from myoflow.live.address import parse
 from myoflow.live.output import Notice
-from myoflow.live.source import SOURCES, Context, Lost
+from myoflow.live.source import SOURCES, Context, Ended, Lost
 from myoflow.pipeline import Pipeline
 from myoflow.run import Run
 
@@ -315,3 +315,32 @@ def test_the_listing_names_every_source(capsys: pytest.CaptureFixture[str]) -> N
     for name in SOURCES:
         assert name in out
     assert "listen" in out and "5 s" in out
+
+
+def test_a_recording_of_many_chunks_is_replayed_sample_for_sample(tmp_path: Path) -> None:
+    from myoflow.recording import Events, Recording
+    from myoflow.store.layout import Origin
+    from myoflow.store.write import Writer
+
+    x = np.random.default_rng(1).integers(-2000, 2000, (3, 20_001)).astype(np.int16)  # three chunks, the last is short
+    none = np.empty(0, np.int64)
+    events = Events(none, none, none.astype(np.int16), none.astype(np.int16), ("rest",))
+    recording = Recording(
+        "01", "01", "1", x, np.full(3, 1e-7, np.float32), rate_hz=RATE, channels=("E1", "E2", "E3"), events=events
+    )
+    with Writer(tmp_path / "s.zarr", {"dataset": "x"}, "x") as writer:
+        writer.add(recording, Origin("x", "x", "1"))
+    for samples in (1, 37, 8192, 9000, 30_000):
+        source = parse(f"replay:{tmp_path / 's.zarr'}?speed=max&chunk={samples / RATE} s", SOURCES)
+        connection = source.open(Context())
+        assert connection.signal.channels == ("E1", "E2", "E3") and connection.signal.dtype == "int16"
+        assert connection.signal.gain == tuple(float(g) for g in recording.gain)
+        assert connection.signal.labels == ("rest",)
+        blocks = []
+        with contextlib.suppress(Ended):
+            while samples > 1 or len(blocks) < 500:
+                blocks.append(connection.read(1.0))
+        assert all(block.values.base is None for block in blocks)  # nobody else writes there
+        found = np.concatenate([block.values for block in blocks], axis=1)
+        np.testing.assert_array_equal(found, x[:, : found.shape[1]])
+        assert found.shape[1] == (500 if samples == 1 else x.shape[1])

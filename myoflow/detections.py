@@ -10,6 +10,7 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from myoflow.answers import Answers, Floats, Ints, Strings
+from myoflow.errors import InputError
 
 
 def _floats(values: Any) -> Floats:
@@ -58,23 +59,67 @@ def false_per_hour(tables: Any) -> Floats:
     return 3600 * _ratio(values[..., -1, :-1].sum(-1), values[..., -1, -1])
 
 
+def precision(tables: Any) -> Floats:
+    """The share of detections that belong to a true moment and name it rightly."""
+    values = np.asarray(tables, np.float64)
+    return _ratio(_right(values), values[..., :-1].sum((-2, -1)))
+
+
+def recall(tables: Any) -> Floats:
+    """The share of true moments that were detected and named rightly."""
+    values = np.asarray(tables, np.float64)
+    return _ratio(_right(values), values[..., :-1, :].sum((-2, -1)))
+
+
+def f1(tables: Any) -> Floats:
+    """Harmonic mean of precision and recall: right ones over the mean number of moments and detections."""
+    values = np.asarray(tables, np.float64)
+    return _ratio(2 * _right(values), values[..., :-1, :].sum((-2, -1)) + values[..., :-1].sum((-2, -1)))
+
+
+def _right(values: Floats) -> Floats:
+    found: Floats = np.diagonal(values[..., :-1, :-1], axis1=-2, axis2=-1).sum(-1)
+    return found
+
+
 METRICS: dict[str, Callable[[Any], Floats]] = {
     "cler": cler,
     "miss_rate": miss_rate,
     "false_per_hour": false_per_hour,
+    "precision": precision,
+    "recall": recall,
+    "f1": f1,
 }
+
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))  # that a report goes through, and `auto` tries
+
+
+def best_threshold(tables: Any) -> float:
+    """The one of THRESHOLDS with the highest F1 of `tables` `(threshold, label + 1, label + 1)`; of equals the middle.
+
+    Raises:
+        InputError: there is nothing to choose by, neither moments nor detections.
+    """
+    scores = f1(tables)
+    if not np.isfinite(scores).any():
+        raise InputError("train.threshold: auto has no moments in the validation split to choose by; give a number")
+    equal = np.flatnonzero(scores >= np.nanmax(scores) - 1e-12)
+    return THRESHOLDS[int(equal[(len(equal) - 1) // 2])]
 
 
 @frozen(eq=False, kw_only=True)
 class Detections(Answers):
     """One row a recording: `tables` `(recording, label + 1, label + 1)`, truth over detections, last column misses,
-    last row false alarms, in the last cell the seconds that were listened to."""
+    last row false alarms, in the last cell the seconds that were listened to. `sweep` `(recording, threshold, label +
+    1, label + 1)` are the tables at each of THRESHOLDS, `threshold` `(recording,)` is the one that `tables` are of."""
 
-    said: ClassVar[tuple[str, ...]] = ("tables",)
+    said: ClassVar[tuple[str, ...]] = ("tables", "sweep", "threshold")
     shared: ClassVar[tuple[str, ...]] = ("labels",)
     functions: ClassVar[Mapping[str, Callable[[Any], Floats]]] = METRICS
 
     tables: Floats = field(converter=_floats)
+    sweep: Floats = field(converter=_floats)
+    threshold: Floats = field(converter=_floats)
     labels: tuple[str, ...] = field(converter=_names)
     subject: Strings = field(converter=_strings)
     session: Strings = field(converter=_strings)
@@ -94,9 +139,7 @@ class Detections(Answers):
 
     def goodness(self) -> Floats:
         """The share of moments detected with the right label."""
-        true = self.tables[:, :-1].sum((-2, -1))
-        right = np.diagonal(self.tables[:, :-1, :-1], axis1=-2, axis2=-1).sum(-1)
-        return np.nan_to_num(_ratio(right, true))
+        return np.nan_to_num(recall(self.tables))
 
     def told(self) -> dict[str, Any]:
         """Recordings, moments and hours that were scored."""
@@ -106,7 +149,14 @@ class Detections(Answers):
 
     @classmethod
     def detail(cls, seeds: Sequence[Self], options: Mapping[str, Any]) -> dict[str, Any]:
-        """The summed table of the first seed."""
-        table = seeds[0].tally()[0]
+        """The summed table of the first seed, its thresholds (one a fold), and its metrics at every threshold."""
+        first = seeds[0]
+        table = first.tally()[0]
         table[-1, -1] = 0
-        return {"table": table.astype(int).tolist()}
+        swept = first.sweep.sum(0)
+        scores = {name: function(swept).tolist() for name, function in METRICS.items()}
+        return {
+            "table": table.astype(int).tolist(),
+            "threshold": np.unique(first.threshold).tolist(),
+            "sweep": {"threshold": list(THRESHOLDS), **scores},
+        }

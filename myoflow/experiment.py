@@ -154,6 +154,8 @@ class Experiment:
             parameters = fit_model(
                 plan, split, settings, seed=seed, folder=folder, states=states, progress=self.progress
             )
+            settled = self.task.settle(Fitted(plan, parameters), split.valid)
+            parameters = attrs.evolve(parameters, states={**parameters.states, **settled})
         header = weights.Header.of(self.recipe.digest, plan.input, name)
         weights.save(folder / "weights.safetensors", parameters, header)
         kept = calibration(examples[0]) if parameters.weights else None

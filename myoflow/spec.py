@@ -21,6 +21,7 @@ SCORES = ("window", "label")
 TRAJECTORIES = ("window", "step", "target")  # continuous values over the window, at the target's own rate
 UTTERANCES = ("utterance", "channel", "time")  # each of its own length: `time` is open
 FRAMES = ("utterance", "frame", "feature")
+EVENTS = ("window", "frame", "label")  # which events happen now, frame by frame
 SAID = ("said",)  # what a task's decoder makes of a live stream: moments, words
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from myoflow.prepare import Signal
     from myoflow.report.summary import Section
     from myoflow.split import Fold
+    from myoflow.stage import State
 
     Array = npt.NDArray[Any]
     Part = Array | Mapping[str, Array]  # first axis: examples of the batch
@@ -191,6 +192,13 @@ class Task:
     def gauge(self, output: Any, target: Any) -> torch.Tensor:
         """The `curve` number of a batch, summed over its examples: a scalar."""
         raise TypeError(f"{type(self).__name__} does not define gauge")
+
+    def settle(self, model: Fitted, valid: Any) -> dict[int, State]:
+        """What is chosen on validation examples when all else has been learned, such as a threshold.
+
+        By step, the whole state of each step that changes; it is kept with the weights.
+        """
+        return {}
 
     def predict(self, model: Fitted, examples: Any) -> Any:
         """`Answers` of a fitted model to all examples."""

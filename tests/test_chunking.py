@@ -29,7 +29,9 @@ EXAMPLES: dict[str, list[dict[str, object]]] = {
     "highpass": [{"cut": 2.0, "order": 3}],
     "hold": [{"rate": RATE}, {"rate": 3 * RATE}],
     "interpolate": [{"rate": rate} for rate in (1000.0, 689.0625, 516.796875, 2048.0)],
+    "lags": [{"back": tuple(Duration(n, "samples") for n in (3, 20)), "stride": Duration(4, "samples")}],
     "lda": [{}],
+    "log": [{"floor": 0.1}],
     "lowpass": [{"cut": 5.0}, {"cut": 100.0, "zero_phase": True}],
     "minmax": [{"over": over} for over in ("window", "train", "recording")],
     "notch": [{"freq": 50.0}, {"freq": 50.0, "harmonics": 9}],
@@ -77,7 +79,9 @@ def specs(channels: int) -> list[Spec]:
     features = windows.evolve(dims=FEATURES, sizes=(None, 4 * channels), target=target)
     scores = features.evolve(dims=SCORES, sizes=(None, len(LABELS)))
     bands = Spec(FRAMES, (None, None, 80), 22_050 / 256, ())
-    return [signal, windows, features, scores, bands, signal.evolve(dims=UTTERANCES, sizes=(None, channels, None))]
+    frames = windows.evolve(dims=FRAMES, sizes=(None, 5, channels))
+    utterances = signal.evolve(dims=UTTERANCES, sizes=(None, channels, None))
+    return [signal, windows, features, scores, bands, frames, utterances]
 
 
 def sample(spec: Spec, length: int, seed: int = 0) -> np.ndarray:
@@ -118,6 +122,8 @@ def state_of(stage: Stage, spec: Spec) -> object:
     y = None if spec.dims == SIGNAL else np.arange(len(x)) % len(LABELS)
     if stage.name == "ridge":
         y = np.random.default_rng(2).standard_normal((len(x), 3, 2))
+    if stage.name == "lda" and spec.dims == FRAMES:
+        y = np.random.default_rng(2).integers(0, 2, (*x.shape[:2], len(LABELS)))
     return stage.fit(spec, [(x, y)])
 
 

@@ -108,6 +108,34 @@ class Overlap:
         return np.concatenate([gap, logits[known:]]), due
 
 
+@frozen(eq=False)
+class Track:
+    """What a recording's windows say together: `probability` `(label, frame)` at `time_s` `(frame,)`."""
+
+    time_s: Array
+    probability: Array
+
+    @classmethod
+    def of(cls, windows: Array, starts: Array, heard: int, hop: int, rate_hz: float) -> Track:
+        """From logits `(window, frame, label)` in order, of windows that begin at the samples `starts`.
+
+        `heard` is the sample that a window's first frame hears last, `hop` lies from frame to frame.
+        """
+        overlap = Overlap(hop)
+        pieces = [overlap.feed(logits, int(start))[0] for logits, start in zip(windows, starts, strict=True)]
+        logits = np.concatenate(pieces).T.astype(np.float64)
+        return cls((starts[0] + heard + hop * np.arange(logits.shape[1])) / rate_hz, _probability(logits))
+
+    def moments(self, threshold: float, releases: Collection[int], dead_s: float) -> Moments:
+        """What is detected in it."""
+        return debounce(crossings(self.probability, self.time_s, threshold), releases, dead_s)
+
+
+def _probability(logits: Array) -> Array:
+    found: Array = 1 / (1 + np.exp(-logits))
+    return found
+
+
 class Detector:
     """From windows of logits to moments, window after window; `heard` is the sample that a window's first frame hears
     last."""
@@ -118,15 +146,12 @@ class Detector:
         self._heard, self._hop, self._rate = heard, hop, rate_hz
         self._overlap = Overlap(hop)
         self._crossings, self._debounce = Crossings(threshold), Debounce(releases, dead_s)
-        self.frames = 0  # so far
 
     def window(self, logits: Array, start: int) -> Moments:
         """Moments that a window's `(frame, label)`, which begins at sample `start`, adds to those before it."""
         fresh, first = self._overlap.feed(logits, start)
-        self.frames += len(fresh)
         time_s = (first + self._heard + self._hop * np.arange(len(fresh))) / self._rate
-        probability = 1 / (1 + np.exp(-fresh.T.astype(np.float64)))
-        return self._debounce.feed(self._crossings.feed(probability, time_s))
+        return self._debounce.feed(self._crossings.feed(_probability(fresh.T.astype(np.float64)), time_s))
 
 
 def crossings(probability: Array, time_s: Array, threshold: float = THRESHOLD) -> Moments:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from myoflow.errors import PlanError
-from myoflow.spec import FRAMES, Spec
+from myoflow.spec import EVENTS, FRAMES, Spec
 from myoflow.stage import Cost, Stage, stage
 from myoflow.stages.ctc import linear_cost
 from myoflow.typed import frozen
 
 if TYPE_CHECKING:
     import torch
-
-EVENTS = ("window", "frame", "label")
 
 
 @stage("detect")

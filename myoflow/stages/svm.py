@@ -49,7 +49,7 @@ class SVM(Stage):
         import numpy as np
         from sklearn.svm import SVC
 
-        x, y, mean, scale = training_set("svm", spec, batches)
+        x, y, mean, scale = training_set("svm", spec.labels, batches)
         z = (x - mean) / scale
         gamma = self.gamma if isinstance(self.gamma, float) else 1 / (z.shape[1] * (z.var() or 1.0))
         model = SVC(kernel=self.kernel_function, C=self.c, gamma=gamma, cache_size=500).fit(z, y)

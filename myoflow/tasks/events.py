@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import attrs
-from attrs.validators import and_, gt, lt
+from attrs import frozen as plain_frozen
 
 from myoflow.errors import PlanError
 from myoflow.task import Measure, Task, View, task
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     import torch
 
     from myoflow.detections import Detections
-    from myoflow.dsp.detection import Detector
+    from myoflow.dsp.detection import Detector, Moments, Track
+    from myoflow.engine import Parameters
+    from myoflow.fit import Fitted
     from myoflow.listener import Listener, Said
     from myoflow.pipeline import Plan, Step
     from myoflow.prepare import Signal
     from myoflow.report.summary import Section
     from myoflow.split import Fold
+    from myoflow.stage import State
     from myoflow.stages.window import Window
     from myoflow.store.momentary import Momentary
 
@@ -37,14 +40,15 @@ class Events(Task):
     The target of a frame is 1 from `pulse[0]` to `pulse[1]` after a moment; the loss is binary cross-entropy per label.
     Where windows overlap, a frame's logits are those of the first window that has it, which is what a live stream knows
     at once and has heard most of its past. A detection is where a probability rises to `threshold`; those within
-    `dead` of the last one are bounces, but labels of `releases` bounce only on themselves. A detection belongs to a
-    moment from `tolerance[0]` to `tolerance[1]` after it. Defaults are those of the generic neuromotor interface
-    (Kaifosh, Reardon et al. 2025). `cler` counts wrong labels among what was detected; it hides misses and false
-    alarms, so both are measured beside it.
+    `dead` of the last one are bounces, but labels of `releases` bounce only on themselves. With `threshold: auto` each
+    model has its own, of 0.05 to 0.95, the one of the highest F1 on the validation split, kept with the weights. A
+    detection belongs to a moment from `tolerance[0]` to `tolerance[1]` after it. Defaults are those of the generic
+    neuromotor interface (Kaifosh, Reardon et al. 2025). `cler` counts wrong labels among what was detected; it hides
+    misses and false alarms, so both are measured beside it. `precision`, `recall` and `f1` count right detections.
     """
 
     pulse: tuple[Seconds, Seconds] = (0.08, 0.12)
-    threshold: float = attrs.field(default=0.35, validator=and_(gt(0), lt(1)))
+    threshold: float | Literal["auto"] = 0.35
     dead: Seconds = 0.05
     tolerance: tuple[Seconds, Seconds] = (-0.05, 0.25)
     releases: tuple[str, ...] = ()
@@ -53,6 +57,9 @@ class Events(Task):
         "cler": Measure("%", "lower"),
         "miss_rate": Measure("%", "lower"),
         "false_per_hour": Measure("/h", "lower"),
+        "precision": Measure("%"),
+        "recall": Measure("%"),
+        "f1": Measure("%"),
     }
     defaults: ClassVar[tuple[str, ...]] = ("cler", "miss_rate", "false_per_hour")
     lives: ClassVar[bool] = False
@@ -62,13 +69,16 @@ class Events(Task):
             early, late = getattr(self, name)
             if not early < late:
                 raise Mismatch(f"must rise, got {early:g} s and {late:g} s", (name,))
+        if self.threshold != "auto" and not 0 < self.threshold < 1:
+            raise Mismatch(f"must be auto, or lie between 0 and 1, got {self.threshold:g}", ("threshold",))
 
     def check(self, plan: Plan) -> None:
         """The pipeline ends in logits per frame, and its windows stand on whole frames."""
         from myoflow.prepare import find_cut
+        from myoflow.spec import EVENTS
 
         last = plan.steps[-1]
-        if plan.output.dims != ("window", "frame", "label"):
+        if plan.output.dims != EVENTS:
             given = f"{last.stage.name} gives {plan.output.describe()}"
             raise PlanError(f"train.task: events needs a pipeline that ends in detect, but {given}", last.index)
         _, hop, stride = _grid(plan)
@@ -90,6 +100,8 @@ class Events(Task):
 
         if by == "repetition":
             raise PlanError("events are looked for in whole recordings; split by subject or session")
+        if self.threshold == "auto" and fold[0] and not fold[1]:
+            raise PlanError("train.threshold: auto is chosen on a validation split; give data.split.valid, or a number")
         stage = cast("Window", step.stage)
         more = {
             "onsets": tuple(signal.onset for signal in prepared),
@@ -114,36 +126,42 @@ class Events(Task):
 
         return F.binary_cross_entropy_with_logits(output.float(), target)
 
-    def predict(self, model: Any, examples: Momentary) -> Detections:
-        """Detections of every recording, from the logits of all windows over it."""
-        return self.answers(model.outputs(examples), examples, model.plan)
-
-    def answers(self, found: npt.NDArray[np.float32], examples: Momentary, plan: Plan) -> Detections:
-        """`found` are logits `(window, frame, label)`."""
+    def settle(self, model: Fitted, valid: Momentary) -> dict[int, State]:
+        """The threshold, where it is chosen on the validation split."""
+        if self.threshold != "auto":
+            return {}
         import numpy as np
 
-        from myoflow.detections import Detections
-        from myoflow.dsp.detection import Moments, match, tally
+        from myoflow.detections import THRESHOLDS, best_threshold
 
-        heard, hop, _ = _grid(plan)
-        labels, rate = plan.output.labels, examples.rate_hz
-        tables, numbers = [], np.unique(examples.recording)
-        for number in numbers:
-            rows = np.flatnonzero(examples.recording == number)
-            detector = self._detector(plan, rate)
-            pieces = [detector.window(one, start) for one, start in zip(found[rows], examples.start[rows], strict=True)]
-            said = Moments(*(np.concatenate([getattr(m, name) for m in pieces]) for name in ("time_s", "label")))
-            first, frames = examples.start[rows[0]] + heard, detector.frames
-            time_s = (first + hop * np.array([0, frames - 1])) / rate
-            onset = examples.onsets[number] / rate
-            inside = (onset >= time_s[0] - self.tolerance[1]) & (onset <= time_s[-1] - self.tolerance[0])
-            truth = Moments(onset[inside], examples.kinds[number][inside])
-            table = tally(truth, said, match(truth, said, self.tolerance), len(labels)).astype(np.float64)
-            table[-1, -1] = frames * hop / rate
-            tables.append(table)
-        shape = (0, len(labels) + 1, len(labels) + 1)
+        heard = self._heard(model.outputs(valid), valid, model.plan)
+        tables = sum(self._tables(one, THRESHOLDS, model.plan) for one in heard)
+        last = len(model.plan.steps) - 1
+        return {last: {**model.parameters.states.get(last, {}), "threshold": np.array(best_threshold(tables))}}
+
+    def predict(self, model: Fitted, examples: Momentary) -> Detections:
+        """Detections of every recording, from the logits of all windows over it."""
+        threshold = self._threshold(model.parameters, model.plan)
+        return self.answers(model.outputs(examples), examples, model.plan, threshold)
+
+    def answers(
+        self, found: npt.NDArray[np.float32], examples: Momentary, plan: Plan, threshold: float | None = None
+    ) -> Detections:
+        """`found` are logits `(window, frame, label)`; `threshold` is what `auto` has chosen."""
+        import numpy as np
+
+        from myoflow.detections import THRESHOLDS, Detections
+
+        used = float(self.threshold if threshold is None else threshold)
+        numbers, labels = np.unique(examples.recording), plan.output.labels
+        heard = self._heard(found, examples, plan)
+        size = (len(labels) + 1, len(labels) + 1)
+        sweeps = [self._tables(one, (used, *THRESHOLDS), plan) for one in heard]
+        tables = np.stack(sweeps) if sweeps else np.zeros((0, 1 + len(THRESHOLDS), *size))
         return Detections(
-            tables=np.stack(tables) if tables else np.zeros(shape),
+            tables=tables[:, 0],
+            sweep=tables[:, 1:],
+            threshold=np.full(len(numbers), used),
             labels=labels,
             subject=np.asarray(examples.subjects)[numbers],
             session=np.asarray(examples.sessions)[numbers],
@@ -152,18 +170,58 @@ class Events(Task):
             start_s=np.zeros(len(numbers)),
         )
 
+    def _heard(self, found: npt.NDArray[np.float32], examples: Momentary, plan: Plan) -> list[_Heard]:
+        """Each recording's probabilities, and the moments that could be heard in it."""
+        import numpy as np
+
+        from myoflow.dsp.detection import Moments, Track
+
+        first, hop, _ = _grid(plan)
+        heard, rate = [], examples.rate_hz
+        for number in np.unique(examples.recording):
+            rows = np.flatnonzero(examples.recording == number)
+            track = Track.of(found[rows], examples.start[rows], first, hop, rate)
+            onset = examples.onsets[number] / rate
+            inside = (onset >= track.time_s[0] - self.tolerance[1]) & (onset <= track.time_s[-1] - self.tolerance[0])
+            truth = Moments(onset[inside], examples.kinds[number][inside])
+            heard.append(_Heard(track, truth, len(track.time_s) * hop / rate))
+        return heard
+
+    def _tables(self, heard: _Heard, thresholds: Sequence[float], plan: Plan) -> npt.NDArray[np.float64]:
+        """What became of a recording's moments at each threshold, `(threshold, label + 1, label + 1)`."""
+        import numpy as np
+
+        from myoflow.dsp.detection import match, tally
+
+        tables = []
+        for threshold in thresholds:
+            said = heard.track.moments(threshold, self._releases(plan), self.dead)
+            partner = match(heard.truth, said, self.tolerance)
+            tables.append(tally(heard.truth, said, partner, len(plan.output.labels)).astype(np.float64))
+            tables[-1][-1, -1] = heard.seconds
+        return np.stack(tables)
+
     def listener(self, plan: Plan, folder: Path) -> Listener:
         """Moments as they are detected, by the rules and in the order of `answers`."""
+        from myoflow import weights
+        from myoflow.dsp.detection import Detector
         from myoflow.prepare import find_cut
 
-        return _Live(self._detector(plan, plan.steps[find_cut(plan)].before.rate_hz), plan)
-
-    def _detector(self, plan: Plan, rate_hz: float) -> Detector:
-        from myoflow.dsp.detection import Detector
-
+        used = self.threshold
+        if used == "auto":
+            used = self._threshold(weights.load(folder / "weights.safetensors")[0], plan)
         heard, hop, _ = _grid(plan)
-        releases = {plan.output.labels.index(name) for name in self.releases}
-        return Detector(heard, hop, rate_hz, self.threshold, releases, self.dead)
+        rate = plan.steps[find_cut(plan)].before.rate_hz
+        return _Live(Detector(heard, hop, rate, used, self._releases(plan), self.dead), plan)
+
+    def _threshold(self, parameters: Parameters, plan: Plan) -> float:
+        """The threshold to detect by: the recipe's, or the one that was chosen for this model."""
+        if self.threshold != "auto":
+            return self.threshold
+        return float(parameters.states[len(plan.steps) - 1]["threshold"])
+
+    def _releases(self, plan: Plan) -> set[int]:
+        return {plan.output.labels.index(name) for name in self.releases}
 
     def load(self, path: Path) -> Detections:
         """Read what `Detections.save` wrote."""
@@ -196,10 +254,19 @@ def _grid(plan: Plan) -> tuple[int, int, int]:
     window = plan.steps[find_cut(plan)]
     framed = next((step for step in plan.steps if step.before.dims == WINDOWS and step.after.dims == FRAMES), None)
     if framed is None or not hasattr(framed.stage, "hears"):
-        raise PlanError("train.task: events needs a strided_conv, which says when its frames come", window.index)
+        raise PlanError("train.task: events needs strided_conv or lags, which say when their frames come", window.index)
     rate = window.before.rate_hz
     stride = round((window.after.step_s or 0.0) * rate)
     return framed.stage.hears(framed.before), round(rate / plan.output.rate_hz), stride
+
+
+@plain_frozen(eq=False)
+class _Heard:
+    """A recording, heard: what all windows say, the true moments, and how long it is."""
+
+    track: Track
+    truth: Moments
+    seconds: float
 
 
 class _Live:

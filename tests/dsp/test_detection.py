@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myoflow.dsp.detection import Detector, Moments, Overlap, cler, crossings, debounce, match, tally
+from myoflow.dsp.detection import Detector, Moments, Overlap, Track, cler, crossings, debounce, match, tally
 from myoflow.errors import MyoflowError
 
 EARLY, LATE = -0.05, 0.25
@@ -65,15 +65,19 @@ def test_a_detector_says_window_by_window_what_it_says_of_all(seed: int, frames:
     rng = np.random.default_rng(seed)
     row = (3 * rng.standard_normal((60, 2))).astype(np.float32)
     detector, said = Detector(4, 10, 100.0, 0.35, {1}, 0.25), []
-    at = 0
+    at, starts = 0, []
     while at + frames <= len(row):
         said.append(detector.window(row[at : at + frames], 10 * at))
+        starts.append(at)
         at += int(rng.integers(1, frames + 1))
-    stop = detector.frames
+    stop = starts[-1] + frames
     time_s = (4 + 10 * np.arange(stop)) / 100
     whole = debounce(crossings(1 / (1 + np.exp(-row[:stop].T.astype(float))), time_s), {1}, 0.25)
     assert np.concatenate([m.time_s for m in said]).tolist() == whole.time_s.tolist()
     assert np.concatenate([m.label for m in said]).tolist() == whole.label.tolist()
+    windows = np.stack([row[at : at + frames] for at in starts])
+    again = Track.of(windows, 10 * np.array(starts), 4, 10, 100.0).moments(0.35, {1}, 0.25)
+    assert again.time_s.tolist() == whole.time_s.tolist() and again.label.tolist() == whole.label.tolist()
 
 
 def test_table_of_a_detector_with_every_kind_of_fault() -> None:

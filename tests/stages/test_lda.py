@@ -7,7 +7,7 @@ import pytest
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from myoflow.errors import InputError, PlanError
-from myoflow.spec import FEATURES, Spec
+from myoflow.spec import EVENTS, FEATURES, FRAMES, Spec
 from myoflow.stages.lda import LDA
 
 
@@ -54,6 +54,38 @@ def test_chunks_do_not_matter_and_a_constant_feature_does_no_harm():
     pieces = [kernel.feed(x[a:b]) for a, b in ((0, 1), (1, 1), (1, 120), (120, 300))]
     assert np.array_equal(np.concatenate([*pieces, kernel.flush()]), whole)
     assert np.isfinite(whole).all() and (whole.argmax(1) == y).mean() > 0.8
+
+
+def test_on_frames_each_label_stands_against_all_else_and_nothing_is_a_class():
+    x, kinds = gaussians(3, windows=600)  # kinds 0: nothing, 1: a, 2: b
+    spec = features(2).evolve(dims=FRAMES, sizes=(None, 6, 5))
+    frames = x.reshape(100, 6, 5)
+    target = (kinds.reshape(100, 6, 1) == [1, 2]).astype(np.float32)
+    stage = LDA()
+    assert stage.plan(spec).dims == EVENTS and stage.plan(spec).sizes == (None, 6, 2)
+    state = stage.fit(spec, [(frames[:40], target[:40]), (frames[40:], target[40:])])
+    logits = stage.kernel(spec, state).feed(frames)
+    whole = features(3)
+    scores = LDA().kernel(whole, LDA().fit(whole, [(x, kinds)])).feed(x)
+    posterior = np.exp(scores - scores.max(1, keepdims=True))
+    posterior /= posterior.sum(1, keepdims=True)
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits.reshape(600, 2))), posterior[:, 1:], atol=1e-5)
+    assert stage.cost(spec).macs == 6 * 5 * 3 and state["weights"].shape == (3, 5)
+    with pytest.raises(InputError, match="lda cannot learn b"):
+        stage.fit(spec, [(frames, target * [1, 0])])
+    with pytest.raises(PlanError, match="frame axis has no fixed size"):
+        stage.plan(spec.evolve(sizes=(None, None, 5)))
+    with pytest.raises(PlanError, match="the data has none"):
+        stage.plan(spec.evolve(labels=()))
+
+
+def test_one_label_on_frames_has_a_posterior_of_its_own():
+    x, kinds = gaussians(2)
+    spec = features(1).evolve(dims=FRAMES, sizes=(None, 3, 5))
+    target = kinds.reshape(100, 3, 1).astype(np.float32)
+    state = LDA().fit(spec, [(x.reshape(100, 3, 5), target)])
+    said = LDA().kernel(spec, state).feed(x.reshape(100, 3, 5)) > 0
+    assert (said[..., 0] == target[..., 0]).mean() > 0.8
 
 
 def test_errors():

@@ -11,6 +11,8 @@ from myoflow.stage import Stage
 from myoflow.stages.decimate import Decimate
 from myoflow.stages.envelope import Envelope
 from myoflow.stages.hold import Hold
+from myoflow.stages.lags import Lags
+from myoflow.stages.log import Log
 from myoflow.stages.pad import Pad
 from myoflow.stages.quality import Quality
 from myoflow.stages.rectify import Rectify
@@ -32,6 +34,45 @@ def run(stage: Stage, x: Array, spec: Spec = SPEC) -> Array:
 
 def test_rectify() -> None:
     assert np.array_equal(run(Rectify(), X), np.abs(X))
+
+
+def test_log() -> None:
+    x = np.array([[1e-6, 1e-5, -1e-3, 0.0], [2e-6, 5e-7, np.nan, 1.0], [0, 0, 0, 0]], np.float32)
+    out = run(Log(floor=1e-6), x)
+    decade = np.log(10)
+    np.testing.assert_allclose(out[0], [0, decade, 3 * decade, 0], atol=1e-5)
+    assert out[1, 1] == 0 and np.isnan(out[1, 2]) and Log().plan(SPEC).units == "1"
+    millivolts = SPEC.evolve(units="mV")
+    np.testing.assert_allclose(run(Log(floor=1e-6), x * 1e3, millivolts), out, atol=1e-5)
+    with pytest.raises(PlanError, match="floor above 0 V"):
+        Log(floor=0.0).plan(SPEC)
+    with pytest.raises(PlanError, match="it is in '1'"):
+        Log().plan(SPEC.evolve(units="1"))
+
+
+def test_lags() -> None:
+    spec = Window(length="8 samples", stride="8 samples").plan(SPEC)
+    stage = Lags(back=("1 sample", "3 samples"), stride="2 samples")
+    x = np.arange(24, dtype=np.float32).reshape(1, 3, 8)
+    out = run(stage, x, spec)
+    after = stage.plan(spec)
+    assert after.sizes == (None, 3, 9) == (None, *out.shape[1:]) and stage.hears(spec) == 3
+    assert after.rate_hz == 500.0
+    # frames at samples 3, 5, 7: all channels now, one ago, three ago
+    assert out[0].tolist() == [
+        [3, 11, 19, 2, 10, 18, 0, 8, 16],
+        [5, 13, 21, 4, 12, 20, 2, 10, 18],
+        [7, 15, 23, 6, 14, 22, 4, 12, 20],
+    ]
+    assert Lags(back=(), stride="2 samples").plan(spec).sizes == (None, 4, 3), "the present alone"
+    for fields, said in (
+        ({"back": ("8 samples",)}, "looks 8 samples back, in windows of 8"),
+        ({"back": ("2 samples", "2 samples")}, "times apart by a sample"),
+        ({"back": ("0.1 ms",)}, "times apart by a sample"),
+        ({"back": ("1 sample",), "stride": "0.1 ms"}, "needs a stride of a sample"),
+    ):
+        with pytest.raises(PlanError, match=said):
+            Lags(**fields).plan(spec)  # type: ignore[arg-type]
 
 
 def test_rereference() -> None:

@@ -10,7 +10,10 @@ import pytest
 import tiny
 import torch
 
+import myoflow as mf
+from myoflow.detections import THRESHOLDS, best_threshold, f1, precision, recall
 from myoflow.errors import InputError, PlanError, RecipeError
+from myoflow.evaluate import evaluate
 from myoflow.models import plan_recipe
 from myoflow.pipeline import Plan
 from myoflow.recipe import load
@@ -76,7 +79,8 @@ def test_a_perfect_detector_has_no_faults_and_a_deaf_one_only_misses(tmp_path: P
     truth = seen.truth(np.arange(len(seen)))
     perfect = task.answers(np.where(truth > 0, 5, -5).astype(np.float32), seen, plan)
     assert np.diagonal(perfect.tables[0])[:2].tolist() == [2, 1] and perfect.tables[0, :-1, -1].sum() == 0
-    assert [float(f(perfect.tally()[0])) for f in perfect.functions.values()] == [0.0, 0.0, 0.0]
+    perfection = {"cler": 0, "miss_rate": 0, "false_per_hour": 0, "precision": 1, "recall": 1, "f1": 1}
+    assert {name: float(f(perfect.tally()[0])) for name, f in perfect.functions.items()} == perfection
     deaf = task.answers(np.full_like(truth, -5), seen, plan)
     assert deaf.functions["miss_rate"](deaf.tally()[0]) == 1.0 and np.isnan(deaf.functions["cler"](deaf.tally()[0]))
     loud = task.answers(
@@ -137,6 +141,8 @@ def test_the_published_front_has_its_size() -> None:
         ("pipeline.window.stride=250ms", "do not divide"),
         ("train.releases=[fist, fits]", "no label 'fits'"),
         ("train.pulse=[400 ms, 200 ms]", "must rise"),
+        ("train.threshold=1.0", "must be auto, or lie between 0 and 1, got 1"),
+        ("train.threshold=high", "auto"),
     ],
 )
 def test_what_does_not_fit_is_said_before_anything_is_read(change: str, said: str, tmp_path: Path) -> None:
@@ -145,6 +151,59 @@ def test_what_does_not_fit_is_said_before_anything_is_read(change: str, said: st
         patch.chdir(tmp_path)
         with pytest.raises((RecipeError, PlanError, InputError), match=said):
             plan_recipe(load(path, [change]))
+
+
+def test_a_confusion_a_miss_and_a_false_alarm_by_hand() -> None:
+    table = np.array([[6, 1, 3], [0, 8, 2], [4, 1, 3600]], float)  # 20 moments, 20 detections, 14 of them right
+    assert float(precision(table)) == float(recall(table)) == float(f1(table)) == 0.7
+    assert np.isnan(precision([[0, 2], [0, 9]])) and recall([[0, 2], [0, 9]]) == 0, "nothing was detected"
+
+
+def test_the_best_threshold_is_the_middle_of_the_best() -> None:
+    tables = np.zeros((len(THRESHOLDS), 3, 3))
+    tables[:, 0, 0], tables[:, 0, 2] = 5, 5
+    tables[6:9, 0, 0], tables[6:9, 0, 2] = 9, 1
+    assert best_threshold(tables) == THRESHOLDS[7] == 0.4
+    with pytest.raises(InputError, match="no moments in the validation split"):
+        best_threshold(np.zeros((len(THRESHOLDS), 3, 3)))
+
+
+def test_each_model_keeps_the_threshold_of_its_validation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chosen once; evaluate, another run of the scores and a live stream go by what stands beside the weights."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
+    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
+    changes = ["train.threshold=auto", "train.dead=500 ms", "train.epochs=12"]
+    recipe = RECIPE + "baselines: {lda: [lags: {back: [100 ms, 200 ms], stride: 20 ms}, lda]}\n"
+    run = run_recipe(load(tiny.write(tmp_path, recipe), changes), out=tmp_path / "run")
+    for name, model in run.metrics["models"].items():
+        parameters, _ = run.load(name, 1, 0)
+        (chosen,) = {float(s["threshold"]) for s in parameters.states.values() if "threshold" in s}
+        assert model["threshold"] == [chosen] and chosen in THRESHOLDS
+        at = model["sweep"]["threshold"].index(chosen)
+        for metric in ("cler", "miss_rate", "false_per_hour"):
+            assert model["sweep"][metric][at] == pytest.approx(model["metrics"][metric]["value"], abs=1e-6)
+        with_all = [score for score in model["sweep"]["f1"] if score is not None]
+        assert len(set(with_all)) > 1, "thresholds differ in what they give"
+    again = evaluate(run, "data/tiny.zarr")
+    assert {n: m["threshold"] for n, m in again["models"].items()} == {
+        n: m["threshold"] for n, m in run.metrics["models"].items()
+    }
+    for name, model in run.metrics["models"].items():
+        said = [o for o in mf.stream(run, "replay:data/tiny.zarr/sub-04/ses-01/run-1?speed=max", model=name) if o.said]
+        table = np.array(model["table"])
+        assert len(said) == table[:, :-1].sum() > 0, "live, the test recording gets as many detections"
+    page = (run.folder / "report.html").read_text()
+    assert "Precision over recall" in page and "precision is their share" in page
+
+
+def test_auto_needs_people_to_choose_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
+    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
+    path = tiny.write(tmp_path, RECIPE.replace("valid: [3], ", ""))
+    with pytest.raises(PlanError, match="threshold: auto is chosen on a validation split"):
+        run_recipe(load(path, ["train.threshold=auto"]), out=tmp_path / "run")
 
 
 def test_a_run_from_recipe_to_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

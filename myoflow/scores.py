@@ -4,7 +4,8 @@ Every metric is a function of a tally (`Answers.tally`), such as how often each 
 was decided. Tallies add up, so a bootstrap needs one tally per resampled unit, and drawing units again is one matrix
 product. Windows of one subject resemble each other, therefore the unit is the subject wherever there are enough of
 them (cluster bootstrap: Davison & Hinkley 1997, section 3.8; Cameron, Gelbach & Miller 2008). Intervals are percentile
-intervals.
+intervals. Where models of several draws of the training data stand on one side, draws are resampled as well, each
+beside the units of the test (the two ways crossed: Owen 2007, arXiv 0711.1007): such an interval is rather too wide.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
+from attrs import evolve, frozen
 
 from myoflow.answers import Answers, Floats, Ints, aligned
 from myoflow.errors import InputError, did_you_mean
@@ -108,6 +109,14 @@ def _basis(p: Answers, coarsest_first: Sequence[str], resamples: int) -> tuple[B
     return Basis(unit, units, resamples, note), codes
 
 
+def _noted(basis: Basis, draws: Sequence[int] | None) -> Basis:
+    """The basis with a word on draws that were resampled, too."""
+    if draws is None:
+        return basis
+    note = f"{len(set(draws))} draws of the training data resampled, too"
+    return evolve(basis, note=f"{note}; {basis.note}" if basis.note else note)
+
+
 ALL_UNITS = ("subject", "recording", "repetition", "window")
 WITHIN_SUBJECT = ("repetition", "window")
 
@@ -126,6 +135,33 @@ def _draws(rows: Ints, basis: Basis, seed: int) -> Iterator[Floats]:
         yield rng.multinomial(int(counts.sum()), counts / counts.sum(), size=size).astype(np.float64) @ kinds
 
 
+def _even(draws: Sequence[int] | None, count: int) -> Floats:
+    """The weight of each of `count` models in a mean in which every draw weighs the same."""
+    if draws is None:
+        return np.full(count, 1 / count)
+    if len(draws) != count:
+        raise InputError(f"{len(draws)} draws are named for {count} predictions")
+    _, of, size = np.unique(draws, return_inverse=True, return_counts=True)
+    return np.asarray(1 / (len(size) * size[of]))
+
+
+def _weights(draws: Sequence[int] | None, count: int, resamples: int, seed: int) -> Floats:
+    """What each model weighs in each resample, `(resample or 1, model)`: drawn anew where there are draws."""
+    even = _even(draws, count)[None]
+    if draws is None:
+        return even
+    _, of = np.unique(draws, return_inverse=True)
+    drawn = np.random.default_rng(seed + 2).multinomial(
+        of.max() + 1, np.full(of.max() + 1, 1 / (of.max() + 1)), resamples
+    )
+    return np.asarray(even * drawn[:, of])
+
+
+def _mean(values: Floats, weights: Floats) -> Floats:
+    """Weighted means along the last axis; what weighs nothing may be no number."""
+    return np.asarray(np.where(weights > 0, values * weights, 0.0).sum(-1))
+
+
 def _interval(samples: Floats) -> tuple[float, float]:
     low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
@@ -138,12 +174,14 @@ def score(
     units: Sequence[str] = ALL_UNITS,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    draws: Sequence[int] | None = None,
 ) -> dict[str, Estimate]:
     """Metrics with 95 % bootstrap intervals.
 
     Several predictions are several seeds on the same windows: `value` is the mean of the metric over seeds, and each
     resample takes the same units for all seeds and averages their metrics. For accuracy that is the bootstrap of
-    each window's correctness averaged over seeds. Seeds are not resampled: the interval is about other subjects.
+    each window's correctness averaged over seeds. Seeds are not resampled, the interval is about other subjects, unless
+    `draws` gives for each prediction the draw of training data behind it: then it is about other draws, too.
     `units` lists what may be resampled, coarsest first; the first with at least 3 members is.
 
     Raises:
@@ -157,13 +195,15 @@ def score(
     samples: dict[str, list[Floats]] = {name: [] for name in functions}
     for block in _draws(_flat(rows), basis, seed):
         for name, function in functions.items():
-            samples[name].append(function(block.reshape(shape)).mean(axis=1))
+            samples[name].append(function(block.reshape(shape)))
+    even, weights = _even(draws, len(seeds)), _weights(draws, len(seeds), resamples, seed)
+    basis = _noted(basis, draws)
     result = {}
     for name, function in functions.items():
         each = function(rows.sum(axis=0))
-        low, high = _interval(np.concatenate(samples[name]))
+        low, high = _interval(_mean(np.concatenate(samples[name]), weights))
         std = float(each.std(ddof=1)) if len(seeds) > 1 else None
-        result[name] = Estimate(float(each.mean()), low, high, tuple(map(float, each)), std, basis)
+        result[name] = Estimate(float(_mean(each, even)), low, high, tuple(map(float, each)), std, basis)
     return result
 
 
@@ -175,13 +215,15 @@ def difference(
     units: Sequence[str] = ALL_UNITS,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    draws: Sequence[int] | None = None,
 ) -> dict[str, Difference]:
     """`one` minus `other` on the same windows, with a paired bootstrap interval and a sign-flip p value.
 
     The test swaps the two models' decisions on whole units at random (for accuracy: flips the sign of each unit's
     difference) and asks how often the difference is at least as far from 0. All `2**n` swaps are taken up to 12
     units; beyond that, `resamples` of them, counted with the observed one (Phipson & Smyth 2010).
-    Seeds are paired in order; of unequal numbers each repeats until both end together.
+    Seeds are paired in order; of unequal numbers each repeats until both end together. With `draws`, as in `score`,
+    both sides have as many models; the test swaps those of all draws together.
 
     Raises:
         InputError: an unknown metric, no windows, or windows that differ.
@@ -193,23 +235,29 @@ def difference(
     parts = aligned([*ones, *others])
     functions = _metrics(parts[0], metrics)
     basis, unit = _basis(parts[0], units, resamples)
+    if draws is not None and len(ones) != len(others):
+        raise InputError(f"{len(ones)} models of several draws cannot be paired with {len(others)}")
     seeds = math.lcm(len(ones), len(others))
     sides = [[parts[i % len(ones)] for i in range(seeds)], [parts[len(ones) + i % len(others)] for i in range(seeds)]]
     cached = {id(p): p.tally(unit) for p in parts}
     rows = np.stack([np.stack([cached[id(p)] for p in side], axis=1) for side in sides], axis=1)
     shape = (-1, *rows.shape[1:])
 
-    def gap(function: Callable[[Any], Floats], cells: Any) -> Floats:
-        each = function(cells.reshape(shape)).mean(axis=-1)
+    even, weights = _even(draws, seeds), _weights(draws, seeds, resamples, seed)
+
+    def gaps(function: Callable[[Any], Floats], cells: Any) -> Floats:
+        each = function(cells.reshape(shape))
         return np.asarray(each[:, 0] - each[:, 1])
 
-    blocks = [{name: gap(f, block) for name, f in functions.items()} for block in _draws(_flat(rows), basis, seed)]
-    flips = [{name: gap(f, block) for name, f in functions.items()} for block in _swaps(rows, basis, seed)]
-    exact = basis.units <= EXACT
+    blocks = [{name: gaps(f, block) for name, f in functions.items()} for block in _draws(_flat(rows), basis, seed)]
+    flips = [
+        {name: _mean(gaps(f, block), even) for name, f in functions.items()} for block in _swaps(rows, basis, seed)
+    ]
+    exact, basis = basis.units <= EXACT, _noted(basis, draws)
     result = {}
     for name, function in functions.items():
-        value = float(gap(function, rows.sum(axis=0))[0])
-        low, high = _interval(np.concatenate([block[name] for block in blocks]))
+        value = float(_mean(gaps(function, rows.sum(axis=0)), even)[0])
+        low, high = _interval(_mean(np.concatenate([block[name] for block in blocks]), weights))
         as_far = np.abs(np.concatenate([block[name] for block in flips])) >= abs(value) - 1e-12
         p = float(as_far.mean()) if exact else float((1 + as_far.sum()) / (1 + len(as_far)))
         result[name] = Difference(value, low, high, p, exact, basis)
@@ -244,12 +292,13 @@ def summarise(
     *,
     resamples: int = RESAMPLES,
     seed: int = 0,
+    draws: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """The content of metrics.json: plain values, rounded to 6 digits, the same for the same predictions in any order.
 
     `models` gives one Answers per seed (folds already put together); `main` is the model that the others are
-    subtracted from, the first one unless named. What else the kind of answers tells stands beside (`Answers.told`,
-    `Answers.detail`).
+    subtracted from, the first one unless named; `draws` is as in `score`. What else the kind of answers tells stands
+    beside (`Answers.told`, `Answers.detail`).
 
     Raises:
         InputError: no models, an unknown `main` or metric, or models that saw different windows.
@@ -265,8 +314,8 @@ def summarise(
     ordered = {name: [next(parts) for _ in seeds] for name, seeds in models.items()}
     first = ordered[main][0]
     metrics = list(_metrics(first, metrics))
-    basis, _ = _basis(first, ALL_UNITS, resamples)
-    options: dict[str, Any] = {"resamples": resamples, "seed": seed}
+    basis = _noted(_basis(first, ALL_UNITS, resamples)[0], draws)
+    options: dict[str, Any] = {"resamples": resamples, "seed": seed, "draws": draws}
     result = {
         "main": main,
         "metrics": list(metrics),

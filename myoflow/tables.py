@@ -167,23 +167,26 @@ def comparison(found: Mapping[str, Any], measures: Mapping[str, Measure]) -> Non
     for name, gap in found["differences"].items():
         m = measures[name]
         moved, low, high = (m.number(gap[key], signed=True) for key in ("value", "low", "high"))
-        sides = (m.text(side["metrics"][name]["value"]) for side in (one, other))
+        sides = (_bracketed(side["metrics"][name], m) for side in (one, other))
         table.add_row(name, *sides, f"{moved} [{low}, {high}]", f"{gap['p']:.3g}{'' if gap['exact'] else ' (sampled)'}")
     _print(table)
     _print(f"{_tested(found)}; {_interval(found)}; p: two-sided, models swapped on whole {found['interval']['unit']}s")
+    if note := found["interval"]["note"]:
+        _print(note)
     for side in (one, other):
         _print(*(f"{side['name']}: {text}" for text in audited(side["audit"])))
+
+
+def _bracketed(metric: Mapping[str, Any], measure: Measure) -> str:
+    """A value with its interval."""
+    return f"{measure.text(metric['value'])} [{measure.number(metric['low'])}, {measure.number(metric['high'])}]"
 
 
 def _scored(metrics: Mapping[str, Any], measures: Mapping[str, Measure]) -> Table:
     """A row a model, then the main model's lead over each other one."""
     table = _table("model", *metrics["metrics"], right=tuple(metrics["metrics"]))
     for name, model in metrics["models"].items():
-        cells = [
-            f"{measures[k].text(m['value'])} [{measures[k].number(m['low'])}, {measures[k].number(m['high'])}]"
-            for k, m in model["metrics"].items()
-        ]
-        table.add_row(name, *cells)
+        table.add_row(name, *(_bracketed(m, measures[k]) for k, m in model["metrics"].items()))
     for name, gap in metrics["differences"].items():
         cells = []
         for metric, moved in gap.items():

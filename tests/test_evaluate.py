@@ -116,6 +116,43 @@ def test_two_runs_are_compared_window_by_window(place: Path, one: Run) -> None:
     assert done.exit_code == 0 and "other/lda" in done.output and "no leak found" in done.output
 
 
+def test_several_draws_are_compared_as_one(place: Path, one: Run) -> None:
+    """Two draws of two seeds each: the means are those of all, and the interval holds both ways of resampling."""
+    for draw in (0, 1):
+        seeds = f"train.seeds=[{2 * draw}, {2 * draw + 1}]"
+        changes = ["data.share=0.5", f"data.share_seed={draw}", seeds]
+        run_recipe(load(place / "tiny_run.yaml", changes), out=place / f"draw_{draw}")
+    runs = [load_run(place / f"draw_{draw}") for draw in (0, 1)]
+    found = compare(runs, runs[::-1], other_model="lda")
+    sides = [
+        [run.metrics["models"][name]["metrics"]["accuracy"]["value"] for run in runs] for name in ("tinymyo", "lda")
+    ]
+    gap = found["differences"]["accuracy"]
+    assert gap["value"] == pytest.approx(np.mean(sides[0]) - np.mean(sides[1]), abs=2e-6)
+    assert gap["low"] <= gap["value"] <= gap["high"] and gap["low"] < gap["high"]
+    assert found["one"]["seeds"] == found["other"]["seeds"] == 4, "an LDA counts for each of its draw's networks"
+    assert found["interval"]["note"].startswith("2 draws of the training data resampled, too")
+    done = CliRunner().invoke(app, ["compare", "draw_*", "draw_*", "--other-model", "lda"])
+    assert done.exit_code == 0 and "2 draws of the training data" in done.output
+    assert "draw_0 and 1 more/lda" in done.output.replace("\n", " ")
+    with pytest.raises(InputError, match="2 runs cannot be paired with 1"):
+        compare(runs, one)
+    with pytest.raises(InputError, match="not two draws of one experiment"):
+        compare([runs[0], runs[0]], runs)
+    with pytest.raises(InputError, match=r"learns from a share of 0\.5, .*other from 1: compare draws of one share"):
+        compare([runs[0], load_run(place / "other")], runs)
+    with pytest.raises(InputError, match="has no counterpart of the same draw"):
+        compare(runs, [runs[0], _odd(place)])
+    done = CliRunner().invoke(app, ["compare", "nothing_*", "one"])
+    assert isinstance(done.exception, InputError) and "no folder matches nothing_*" in str(done.exception)
+
+
+def _odd(place: Path) -> Run:
+    """A draw that has no partner."""
+    changes = ["data.share=0.5", "data.share_seed=7", "train.seeds=[0]"]
+    return run_recipe(load(place / "tiny_run.yaml", changes), out=place / "odd")
+
+
 def test_what_cannot_be_compared_is_refused(place: Path, one: Run) -> None:
     with pytest.raises(InputError, match="is compared with itself"):
         compare(one, one)

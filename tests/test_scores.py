@@ -182,6 +182,32 @@ def test_seeds_are_averaged_per_metric_and_per_window() -> None:
     assert alone.std is None and alone == scores.score(seeds[0])["accuracy"]
 
 
+def test_draws_are_resampled_beside_subjects() -> None:
+    """Against a direct crossed bootstrap: subjects and draws with replacement, each draw the mean of its seeds."""
+    seeds = [cohort(p, s) for p, s in ((0.9, 1), (0.88, 2), (0.6, 3), (0.7, 4), (0.72, 5))]
+    draws = [0, 0, 1, 2, 2]
+    right = np.stack([(p.decision == p.label).reshape(8, 40).mean(axis=1) for p in seeds])
+    by_draw = np.stack([right[:2].mean(0), right[2], right[3:].mean(0)])  # (draw, subject)
+    rng = np.random.default_rng(5)
+    people, drawn = rng.integers(0, 8, (20_000, 8)), rng.integers(0, 3, (20_000, 3))
+    direct = by_draw[drawn[:, :, None], people[:, None, :]].mean(axis=(1, 2))
+    found = scores.score(seeds, ["accuracy"], resamples=20_000, draws=draws)["accuracy"]
+    assert found.value == pytest.approx(by_draw.mean())
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(direct, (0.025, 0.975))), abs=0.005)
+    alone = scores.score(seeds, ["accuracy"])["accuracy"]
+    assert found.high - found.low > 2 * (alone.high - alone.low), "draws differ, and the interval knows"
+    assert "3 draws of the training data" in (found.basis.note or "")
+    gap = scores.difference(seeds, seeds[::-1], ["accuracy"], resamples=20_000, draws=[0, 1, 2, 3, 4])["accuracy"]
+    pairs = right - right[::-1]
+    drawn = rng.integers(0, 5, (20_000, 5))
+    direct = pairs[drawn[:, :, None], people[:, None, :]].mean(axis=(1, 2))
+    assert (gap.low, gap.high) == pytest.approx(tuple(np.quantile(direct, (0.025, 0.975))), abs=0.01)
+    with pytest.raises(InputError, match="2 draws are named for 5 predictions"):
+        scores.score(seeds, draws=[0, 1])
+    with pytest.raises(InputError, match="5 models of several draws cannot be paired with 2"):
+        scores.difference(seeds, seeds[:2], draws=draws)
+
+
 def test_unequal_numbers_of_seeds_compare() -> None:
     many, one = [cohort(0.8, s) for s in (1, 2, 3)], [cohort(0.6, 7)]
     found = scores.difference(many, one)["balanced_accuracy"]

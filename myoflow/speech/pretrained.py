@@ -23,6 +23,7 @@ Floats = npt.NDArray[np.floating[Any]]
 
 RATE_HZ = 16_000  # of both families
 LEAST_S = 0.5  # shorter sounds are padded: a convolution needs some
+TOKENS_HZ = 10  # fast speech has about six words a second, a word rarely more than one or two tokens
 LONGEST_S = 30.0  # a longer one is heard in pieces; Whisper can take no more
 FAMILIES = {
     "whisper": ("WhisperForConditionalGeneration", "WhisperProcessor"),
@@ -67,7 +68,11 @@ class Recogniser:
         given = self.processor(sound, sampling_rate=RATE_HZ, return_tensors="pt", return_attention_mask=True)
         told = self.model.generation_config
         # A model for English alone refuses to be told so.
-        how = {"language": "en", "task": "transcribe"} if getattr(told, "is_multilingual", False) else {}
+        how: dict[str, Any] = (
+            {"language": "en", "task": "transcribe"} if getattr(told, "is_multilingual", False) else {}
+        )
+        # It may begin to repeat itself without end; nobody says so much in that time.
+        how["max_new_tokens"] = 12 + round(TOKENS_HZ * len(sound) / RATE_HZ)
         with torch.no_grad():
             tokens = self.model.generate(
                 given.input_features, attention_mask=given.attention_mask, do_sample=False, num_beams=1, **how

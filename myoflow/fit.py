@@ -126,6 +126,12 @@ class Fitted:
                 out[piece] = chain.feed(examples.take(piece))
         return out
 
+    @property
+    def device(self) -> str:
+        """What the backend of the network runs on; the CPU for a model without one."""
+        segment = learned(self.plan, find_cut(self.plan) + 1)
+        return "cpu" if segment is None else load_backend(segment.backend).device
+
     def network(self) -> torch.nn.Module | None:
         """The trained network alone, in eval mode, as torch computes it; None for a model without one."""
         from myoflow.network import trained

@@ -104,14 +104,18 @@ class Reconstructions(Answers):
         return -self.masked
 
 
-def measured(model: torch.nn.Module, batches: Iterable[tuple[Any, Any]], windows: Windows) -> Reconstructions:
+def measured(
+    model: torch.nn.Module, batches: Iterable[tuple[Any, Any]], windows: Windows, device: str = "cpu"
+) -> Reconstructions:
     """Reconstructions of windows, given in batches in their order, by a network as it is pre-trained (`Masked`)."""
     import torch
 
     rows: dict[str, list[Any]] = {name: [] for name in (*Reconstructions.said, "channel")}
+    model.to(device)
     with torch.no_grad():
         for x, _ in batches:
-            out = {name: value.numpy() for name, value in model({k: torch.from_numpy(v) for k, v in x.items()}).items()}
+            made = model({name: torch.from_numpy(values).to(device) for name, values in x.items()})
+            out = {name: value.cpu().numpy() for name, value in made.items()}
             for name, values in _of_batch(**out).items():
                 rows[name].append(values)
     columns = {name: np.concatenate(parts) for name, parts in rows.items()}

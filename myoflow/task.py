@@ -137,7 +137,8 @@ class Task:
     `measures` are the metrics that `evaluate:` may name, `defaults` those without it. `curve` is the number that the
     learning curve shows beside the loss, None for none; `measures` says how it is read where it is there. `streams`
     says which other streams of a recording the examples need. `lives`: the report shows a whole
-    recording, live. `mixes`: further stores (`data.also`) may be learned from beside the first.
+    recording, live. `compiles`: answers come from the compiled pipeline, so that a backend can change them. `mixes`:
+    further stores (`data.also`) may be learned from beside the first.
     Heavy imports (numpy, torch) belong inside the methods.
     """
 
@@ -146,6 +147,7 @@ class Task:
     defaults: ClassVar[tuple[str, ...]] = ()
     curve: ClassVar[str | None] = None
     lives: ClassVar[bool] = True
+    compiles: ClassVar[bool] = True
     mixes: ClassVar[bool] = False
 
     def check(self, plan: Plan) -> None:

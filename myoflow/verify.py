@@ -8,6 +8,7 @@ import numpy as np
 
 from myoflow.answers import Answers, concat
 from myoflow.distance import Floats
+from myoflow.errors import InputError
 from myoflow.experiment import Experiment
 from myoflow.fit import Fitted
 from myoflow.models import main_name, plan_recipe, require_backends
@@ -24,10 +25,16 @@ def verify(
     """The test windows of every fold through a model on `backend` and on torch in float32; default the first seed's.
 
     Raises:
-        InputError: no such backend, model or seed here, or the run's data is gone or has changed.
+        InputError: no such backend, model or seed here, a task without a decoder (pretrain, vocoder), or the run's
+            data is gone or has changed.
     """
     told = progress or Progress()
     name = model or main_name(run.recipe)
+    if not run.recipe.train.task.compiles:
+        raise InputError(
+            f"{run.recipe.train.task.name} is answered by the network as it is trained, in torch's float32, and by no "
+            "backend; verify a run that decodes"
+        )
     run.load(name, seed=seed)  # says what is missing
     experiment = Experiment(run.recipe, run.folder, told)
     experiment.open()

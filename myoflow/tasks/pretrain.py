@@ -57,6 +57,7 @@ class Pretrain(Task):
     defaults: ClassVar[tuple[str, ...]] = tuple(measures)
     curve: ClassVar[str | None] = "masked_loss"
     lives: ClassVar[bool] = False
+    compiles: ClassVar[bool] = False
     mixes: ClassVar[bool] = True
 
     def check(self, plan: Plan) -> None:
@@ -104,7 +105,7 @@ class Pretrain(Task):
 
         module = model.network()
         assert module is not None, "check says that there is a network"
-        return measured(self.network(module).eval(), model.batches(examples, 256), examples.windows)
+        return measured(self.network(module).eval(), model.batches(examples, 256), examples.windows, model.device)
 
     def load(self, path: Path) -> Reconstructions:
         """Read what `Reconstructions.save` wrote."""

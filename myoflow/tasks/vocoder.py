@@ -55,6 +55,7 @@ class Vocoder(Task):
     }
     defaults: ClassVar[tuple[str, ...]] = tuple(measures)
     lives: ClassVar[bool] = False
+    compiles: ClassVar[bool] = False
 
     def check(self, plan: Plan) -> None:
         """The pipeline is utterance, voice, hifigan."""

@@ -29,6 +29,7 @@ from myoflow.run import load_run, run_recipe
 from myoflow.store.masked import Masked
 from myoflow.store.windows import Windows
 from myoflow.tasks.pretrain import Pretrain
+from myoflow.verify import verify
 
 torch.set_num_threads(1)
 
@@ -101,6 +102,15 @@ def test_its_weights_start_another_training(run, place: Path) -> None:
     run_recipe(load("tuned.yaml", ["data.share=0.5"]), out=place / "tuned")
     log = (place / "tuned/log.txt").read_text()
     assert f"tinymyo starts from {place / 'run'}, without decoder_pred.bias, decoder_pred.weight" in log
+
+
+def test_on_another_backend_it_trains_and_no_decoder_is_compared(place: Path) -> None:
+    """Its answers are the network's own, so there is nothing that a backend could have changed."""
+    recipe = load("tiny_run.yaml", ["train.epochs=1", "baselines=null"]).with_backend("torch-bf16")
+    found = run_recipe(recipe, out=place / "elsewhere")
+    assert "parity" not in found.metrics and (place / "elsewhere/report.html").is_file()
+    with pytest.raises(InputError, match="pretrain is answered by the network as it is trained"):
+        verify(found, "torch-bf16")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -113,12 +114,13 @@ def load(name: str) -> Recogniser:
     folder = _folder(name)
     family = _family(folder)
     import torch
-    import transformers
-    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
 
-    kind, processing = (getattr(transformers, part) for part in FAMILIES[family])
-    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    # Any: parts of it have types and parts have none, and where it is not installed mypy knows neither.
+    library: Any = import_module("transformers")
+    normaliser: Any = import_module("transformers.models.whisper.english_normalizer")
+    kind, processing = (getattr(library, part) for part in FAMILIES[family])
+    library.logging.set_verbosity_error()
+    library.logging.disable_progress_bar()
     own: dict[str, Any] = {"local_files_only": True}
     try:
         model, told = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **own)
@@ -132,8 +134,7 @@ def load(name: str) -> Recogniser:
             f"{folder} has no weights for {missing[0]}: it is no {family} that writes text (was it fine-tuned to?)"
         )
     spelling = getattr(processor.tokenizer, "english_spelling_normalizer", None) or {}
-    words = EnglishTextNormalizer(spelling)  # type: ignore[no-untyped-call]
-    return Recogniser(name, family, model.eval(), processor, words)
+    return Recogniser(name, family, model.eval(), processor, normaliser.EnglishTextNormalizer(spelling))
 
 
 def _folder(name: str) -> Path:

@@ -55,17 +55,17 @@ class OnnxEngine(Engine):
             return data if calibration is None else quantised(data, calibration, backend.float_layers)
 
         data = programs.kept(programs.key(segment, backend, parameters, calibration, PACKAGES) + ".onnx", make)
-        return self.program(data, backend, segment.output)
+        return self.program(data, backend, segment.input, segment.output)
 
-    def program(self, data: bytes, backend: Backend, output: Spec) -> Program:
-        """A Program of a finished model, whose output is `output`."""
+    def program(self, data: bytes, backend: Backend, given: Spec, output: Spec) -> Program:
+        """A Program of a finished model from `given` to `output`."""
         from myoflow.lower import onnx_graph
         from myoflow.lower.batches import Batches
 
         session = cache(lambda threads: onnx_graph.session(data, threads))
 
         def run(batch: Array, threads: int) -> Array:
-            out: Array = session(threads)(batch)
+            out: Array = session(threads)(onnx_graph.within(batch, given))
             return out
 
         return Batches(run, backend, output, self.choices(backend))

@@ -64,7 +64,7 @@ class OpenvinoEngine(Engine):
         model = cache(lambda threads: compiled(data, hint, threads))
 
         def run(batch: Array, threads: int) -> Array:
-            out: Array = model(threads)(batch)
+            out: Array = model(threads)(onnx_graph.within(batch, segment.input))
             return out
 
         return Batches(run, backend, segment.output, self.choices(backend))

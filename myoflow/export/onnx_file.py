@@ -53,6 +53,11 @@ def export_onnx(
         raise InputError(f"backend '{backend}' cannot run on this machine: {reason}")
     from myoflow.lower import onnx_graph
 
+    if onnx_graph.opens(network.input):
+        raise InputError(
+            "export writes decoders of windows, and this one takes whole utterances; decode them from the run's "
+            "folder, on onnx or openvino with --backend, live on torch"
+        )
     metadata = {**told, **described(plan, network, parameters), "backend": card.name, "precision": card.precision}
     module = trained(network, parameters.weights)
     data = onnx_graph.lower(module, network.input, metadata)

@@ -108,7 +108,7 @@ def load_program(path: str | Path) -> Exported:
     built, _ = parse_stages(json.dumps(stages))
     backends = [card.name if first <= index < stop else None for index in range(len(built))]
     plan = Pipeline(built, backends=backends).plan(spec)
-    program = OnnxEngine().program(data, card, plan.steps[stop - 1].after)
+    program = OnnxEngine().program(data, card, plan.steps[first].before, plan.steps[stop - 1].after)
     return Exported(path, plan, told, program, Parameters(states=states), first, stop)
 
 

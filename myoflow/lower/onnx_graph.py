@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from myoflow.errors import MyoflowError
+from myoflow.errors import InputError, MyoflowError
 
 if TYPE_CHECKING:
     import torch
@@ -23,12 +23,15 @@ INPUT, OUTPUT = "emg", "output"
 OPSET = 20
 CLOSE = 1e-4  # largest difference from torch, relative to the outputs' root mean square
 BATCHES = (1, 3)  # sizes at which the model is compared with torch
+LONGEST = 1 << 15  # samples of an utterance: half a minute and more at the rates that speech is decoded at
+LENGTHS = (1600, 3203)  # at which a model of utterances is compared with torch
 
 
 def lower(module: torch.nn.Module, spec: Spec, metadata: Mapping[str, str] | None = None) -> bytes:
     """`module`, in eval mode, as an ONNX model: input `emg` with a dynamic batch, all other sizes fixed.
 
-    The model has passed onnx.checker and gives what torch gives.
+    One of utterances takes one at a time, of any length up to `LONGEST`. The model has passed onnx.checker and gives
+    what torch gives.
 
     Raises:
         MyoflowError: it does not, or torch cannot export the module.
@@ -38,18 +41,17 @@ def lower(module: torch.nn.Module, spec: Spec, metadata: Mapping[str, str] | Non
 
     from myoflow.nn.inference import arranged
 
-    sizes = [1 if size is None else size for size in spec.sizes]
-    example = torch.zeros(2, *sizes[1:])
     form = arranged(module)
     program: Any
     with quiet(), torch.no_grad():
         try:
+            example, free = _example(form, spec)
             program = torch.onnx.export(
                 form,
                 (example,),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
+                dynamic_shapes=(free,),
                 opset_version=OPSET,
                 dynamo=True,
                 verbose=False,
@@ -64,8 +66,38 @@ def lower(module: torch.nn.Module, spec: Spec, metadata: Mapping[str, str] | Non
         entry.key, entry.value = key, value
     onnx.checker.check_model(model, full_check=True)
     data: bytes = model.SerializeToString()
-    _compare(module, data, sizes[1:])
+    _compare(module, data, spec)
     return data
+
+
+def opens(spec: Spec) -> bool:
+    """Whether it is of utterances, each of its own length."""
+    return None in spec.sizes[1:]
+
+
+def within(batch: Array, spec: Spec) -> Array:
+    """The batch, if a model of this input takes it. Raises InputError: an utterance is too long."""
+    if opens(spec) and batch.shape[-1] > LONGEST:
+        long, most = (size / spec.rate_hz for size in (batch.shape[-1], LONGEST))
+        raise InputError(
+            f"an utterance of {long:.1f} s is longer than this backend's model takes, {most:.1f} s; cut it"
+        )
+    return batch
+
+
+def _example(form: torch.nn.Module, spec: Spec) -> tuple[torch.Tensor, dict[int, Any]]:
+    """What the module is exported with, and which of its sizes stay free."""
+    import torch
+
+    if not opens(spec):
+        return torch.zeros(2, *map(int, spec.sizes[1:])), {0: torch.export.Dim("batch", min=1, max=4096)}  # type: ignore[arg-type]
+    axis = spec.sizes.index(None, 1)
+    form(torch.zeros(_sized(spec, LONGEST)))  # tables of positions grow with the longest utterance so far
+    return torch.zeros(_sized(spec, LENGTHS[0])), {axis: torch.export.Dim("time", min=2, max=LONGEST)}
+
+
+def _sized(spec: Spec, length: int) -> tuple[int, ...]:
+    return (1, *(length if size is None else size for size in spec.sizes[1:]))
 
 
 def products(model: Any) -> list[Any]:
@@ -99,19 +131,20 @@ def _name_products(model: Any, module: torch.nn.Module) -> None:
                 break
 
 
-def _compare(module: torch.nn.Module, data: bytes, sizes: list[int]) -> None:
+def _compare(module: torch.nn.Module, data: bytes, spec: Spec) -> None:
     import torch
 
     run = session(data, 1)
     rng = np.random.default_rng(0)
-    for batch in BATCHES:
-        x = rng.standard_normal((batch, *sizes)).astype(np.float32)
+    shapes = [_sized(spec, n) for n in LENGTHS] if opens(spec) else [(n, *_sized(spec, 0)[1:]) for n in BATCHES]
+    for shape in shapes:
+        x = rng.standard_normal(shape).astype(np.float32)
         with torch.no_grad():
             expected = module(torch.from_numpy(x)).numpy()
         scale = float(np.sqrt(np.mean(expected**2))) or 1.0
         off = float(np.abs(run(x) - expected).max()) / scale
         if not off <= CLOSE:
-            raise MyoflowError(f"the ONNX model differs from torch by {off:.1e} of its outputs with {batch} windows")
+            raise MyoflowError(f"the ONNX model differs from torch by {off:.1e} of its outputs with {shape} numbers")
 
 
 class session:

@@ -20,26 +20,52 @@ _IR = b"ir  "  # how a model of two files begins; ONNX models begin otherwise
 
 
 def compiled(data: bytes, precision: str, threads: int) -> Callable[[Array], Array]:
-    """A function of a batch `(window, ...)`, from an ONNX model or what `quantised` gave."""
+    """A function of a batch `(window, ...)`, from an ONNX model or what `quantised` gave.
+
+    Windows of one size go one by one through a model of that size, on each thread another: OpenVINO knows more about
+    shapes that do not change, what a window needs stays in the cache, and an answer does not depend on how many are
+    asked for at once.
+    """
     import openvino
 
     core = openvino.Core()
+    given = _model(core, data)
+    sizes = list(given.input(0).partial_shape)[1:]
+    single = all(size.is_static for size in sizes)
+    if single:
+        given.reshape([1, *(size.get_length() for size in sizes)])
     settings = {
         "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": threads,
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
+        "NUM_STREAMS": threads if single else 1,
         "ENABLE_CPU_PINNING": False,
     }
-    model = core.compile_model(_model(core, data), "CPU", settings)
-    request = model.create_infer_request()
-    output = model.output(0)
+    model = core.compile_model(given, "CPU", settings)
+    requests = [model.create_infer_request() for _ in range(threads if single else 1)]
+    if not single or threads == 1:
+        return lambda batch: _one_by_one(requests[0], batch, 1 if single else len(batch))
+    return lambda batch: _side_by_side(requests, batch)
 
-    def run(batch: Array) -> Array:
-        out: Array = request.infer({0: batch}, share_inputs=True)[output].copy()
-        return out
 
-    return run
+def _one_by_one(request: Any, batch: Array, size: int) -> Array:
+    """Outputs of a batch, `size` windows at a time."""
+    parts = [
+        request.infer({0: batch[at : at + size]}, share_inputs=True)[0].copy() for at in range(0, len(batch), size)
+    ]
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _side_by_side(requests: Sequence[Any], batch: Array) -> Array:
+    """Outputs of a batch, a window on each request."""
+    found: list[Array] = []
+    for number in range(len(batch) + len(requests)):
+        request = requests[number % len(requests)]
+        if len(requests) <= number:  # its window before this one; those before that are there
+            request.wait()
+            found.append(request.get_output_tensor(0).data.copy())
+        if number < len(batch):
+            request.start_async({0: batch[number : number + 1]}, share_inputs=True)
+    return np.concatenate(found)
 
 
 def quantised(data: bytes, calibration: Array, float_layers: Sequence[str]) -> bytes:

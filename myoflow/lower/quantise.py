@@ -15,8 +15,6 @@ from myoflow.lower.onnx_graph import INPUT, products
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
 
-BATCH = 16  # calibration windows at a time
-
 
 def quantised(data: bytes, calibration: Array, float_layers: Sequence[str]) -> bytes:
     """The model with every product by a weight in int8: weights per channel, inputs per tensor, both symmetric.
@@ -73,7 +71,9 @@ class _Windows:
     """What onnxruntime reads calibration windows from."""
 
     def __init__(self, windows: Array) -> None:
-        self._batches = (windows[first : first + BATCH] for first in range(0, len(windows), BATCH))
+        self._batches = (
+            windows[at : at + 1] for at in range(len(windows))
+        )  # a model of utterances takes one at a time
 
     def get_next(self) -> dict[str, Array] | None:
         batch = next(self._batches, None)

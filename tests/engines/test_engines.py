@@ -78,12 +78,14 @@ def test_a_backend_is_within_its_tolerance(name: str, parameters: Parameters, wi
     assert np.abs(found - expected).max() <= load_backend(name).tolerance * scale
 
 
-@pytest.mark.parametrize("name", ["onnx", "openvino-int8"])
-def test_any_number_of_windows_at_a_time_gives_the_same(name: str, parameters: Parameters, windows: np.ndarray) -> None:
+@pytest.mark.parametrize(("name", "off"), [("onnx", 2e-5), ("openvino", 0), ("openvino-bf16", 0), ("openvino-int8", 0)])
+def test_any_number_of_windows_at_a_time_gives_the_same(
+    name: str, off: float, parameters: Parameters, windows: np.ndarray
+) -> None:
     program = compile_steps(plan(name), parameters, 2)
     whole = program.feed(windows)
     pieces = [program.feed(windows[a:b]) for a, b in ((0, 1), (1, 1), (1, 6), (6, 70))]
-    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=2e-5)
+    np.testing.assert_allclose(np.concatenate(pieces), whole, rtol=0, atol=off)
     assert program.feed(windows[:0]).shape == (0, 3)
 
 
@@ -167,6 +169,19 @@ def test_threads_fit_the_batch(parameters: Parameters) -> None:
         program.feed(np.zeros((1, 2, 3), np.float32))
     many = cores()
     assert asked == [(64, many), (6, many), (1, 1), (64, 7), (6, 7), (1, 7)]
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_windows_side_by_side_are_answered_in_order(threads: int, parameters: Parameters, windows: np.ndarray) -> None:
+    (segment,) = plan("openvino").segments(FIRST)
+    card, engine = load_backend("openvino"), ENGINES["openvino"]()
+    x = (windows - windows.mean(-1, keepdims=True)) / windows.std(-1, keepdims=True)
+    one, several = (
+        engine.compile(segment, attrs.evolve(card, threads=count), parameters).feed for count in (1, threads)
+    )
+    for count in (1, 2, 3, 4, 70):
+        np.testing.assert_array_equal(several(x[:count]), one(x[:count]))
+    assert len(np.unique(one(x), axis=0)) == 70
 
 
 def test_a_prediction_leaves_the_threads_of_a_training_alone(parameters: Parameters, windows: np.ndarray) -> None:

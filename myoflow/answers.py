@@ -95,8 +95,9 @@ class Answers:
                 return cls(**{name: file[name] for name in names})
         except FileNotFoundError:
             raise InputError(f"{path}: there is no such file of predictions") from None
-        except (KeyError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, EOFError) as error:
-            raise InputError(f"{path}: not a file of predictions ({error})") from None
+        except (KeyError, ValueError, AttributeError, TypeError, zipfile.BadZipFile, EOFError, OSError) as error:
+            reason = "damaged, or something else" if "pickle" in str(error) else error  # numpy's guess at other bytes
+            raise InputError(f"{path}: not a file of predictions ({reason})") from None
 
     def keep(self, folder: Path) -> None:
         """What was learned for decoding alone, beside the weights in a model's folder, for `Task.listener`."""

@@ -103,6 +103,7 @@ class Experiment:
             self.plans = plan_recipe(self.recipe, spec=spec)
             self.others = Others(self.recipe.data, self.progress, self.workers)
             self._same_data()
+            self._same_recipe()
         self.audit = Audit(self.recipe, self.plans[self.main], self.store, self.others.stores)
 
     def held_out(self, name: str, number: int) -> Any:
@@ -122,6 +123,21 @@ class Experiment:
             write_json(path, now)
         elif began["digest"] != now["digest"]:
             raise InputError(f"{self.store.path} has changed since {self.folder} began; start a new run")
+
+    def _same_recipe(self) -> None:
+        """Refuse to go on with a recipe that was changed: what is there was not made by it."""
+        path = self.folder / "data.json"
+        kept = read_json(path, {})
+        known = kept.get("models", {})
+        now = {name: self.recipe.part_digest(None if name == self.main else name) for name in self.plans}
+        for name, digest in now.items():
+            if known.get(name, digest) != digest:
+                raise InputError(
+                    f"{self.folder / 'recipe.yaml'} has been changed since {name} was trained by it; undo that, or run "
+                    "it as a recipe of its own. Seeds, metrics and baselines may be added to a run"
+                )
+        if known != {**known, **now}:
+            write_json(path, {**kept, "models": {**known, **now}})
 
     def _seeds(self, name: str) -> tuple[int, ...]:
         """Models without a network do not depend on the seed and are fitted once."""

@@ -38,8 +38,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path, default: Any) -> Any:
-    """A JSON file's value, or `default` where there is none."""
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
+    """A JSON file's value, or `default` where there is none. Raises InputError when it is damaged."""
+    if not path.is_file():
+        return default
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error})") from None
 
 
 def writable(folder: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from myoflow import mix
+from myoflow import mix, network
 from myoflow.backend import load_backend
 from myoflow.errors import InputError, PlanError
 from myoflow.fit import learned
@@ -99,6 +99,18 @@ def require_backends(plans: Mapping[str, Plan]) -> None:
         reason = engine_of(name).missing(load_backend(name))
         if reason:
             raise InputError(f"backend '{name}' cannot run on this machine: {reason}")
+
+
+def require_weights(recipe: Recipe, plans: Mapping[str, Plan]) -> None:
+    """Raise InputError when weights that training starts from are not there or do not fit, before any work is done."""
+    for plan in plans.values():
+        segment = learned(plan, find_cut(plan) + 1)
+        if segment is None:
+            continue
+        if recipe.train.start is not None or any(getattr(stage, "weights", None) for stage in segment.stages):
+            module, _ = network.fresh(segment)
+            if recipe.train.start is not None:
+                network.continued(module, recipe.train.start)
 
 
 def _refuse_recording_statistics(plan: Plan, cut: int) -> None:

@@ -65,6 +65,7 @@ def calibrate(
     Raises:
         InputError: a subject who was not held out, or one with too few executions.
     """
+    subjects = list({unit_key(subject): subject for subject in subjects}.values())  # nobody counts twice
     check(run.recipe, subjects)
     told, recipe = progress or Progress(), run.recipe
     store, how, task = locate_store(recipe.data, told, workers), recipe.calibrate, recipe.train.task

@@ -17,7 +17,7 @@ from myoflow.backend import load_backend
 from myoflow.errors import InputError
 from myoflow.files import locked, read_json, write_json, write_text
 from myoflow.fit import learned
-from myoflow.models import main_name, pipelines, plan_recipe, require_backends
+from myoflow.models import main_name, pipelines, plan_recipe, require_backends, require_weights
 from myoflow.pipeline import engine_of
 from myoflow.prepare import find_cut
 from myoflow.progress import Progress, logged
@@ -176,7 +176,9 @@ def run_recipe(
     """
     if backend is not None:
         recipe = recipe.with_backend(backend)
-    require_backends(plan_recipe(recipe))  # a recipe that cannot run leaves no folder behind
+    plans = plan_recipe(recipe)  # a recipe that cannot run leaves no folder behind
+    require_backends(plans)
+    require_weights(recipe, plans)
     folder = _new_folder(recipe.name, out)
     write_text(folder / "recipe.yaml", recipe.dump())
     try:

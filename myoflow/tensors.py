@@ -68,6 +68,46 @@ def _in_folder(path: Path) -> Path:
     return found
 
 
+def encoder_settings(path: str | Path) -> dict[str, Any]:
+    """What a run or an exported folder says of its encoder beside its tensors: the keys of its `tinymyo` stage.
+
+    Tensors do not tell how many heads shared their features, so that other numbers load without an error and compute
+    something else. Empty where nothing is known, as of released files.
+    """
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    told = read_json(folder / "config.json", {})
+    if (folder / "model.safetensors").is_file():
+        stages = told.get("stages", []) if isinstance(told, dict) else []
+        return next((dict(stage) for stage in stages if stage.get("stage") == "tinymyo"), {})
+    run, model = folder, None
+    if not (run / "recipe.yaml").is_file() and len(folder.parents) > 2:  # RUN/fold-1/MODEL/seed-0/weights.safetensors
+        run, model = folder.parents[2], folder.parent.name
+    return _of_recipe(run / "recipe.yaml", model)
+
+
+def _of_recipe(path: Path, model: str | None) -> dict[str, Any]:
+    """The `tinymyo` stage of a run's filled recipe, or of one of its baselines."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        recipe = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        stages = (recipe["baselines"] or {}).get(model) or recipe["pipeline"]
+        found: Any = next((stage["tinymyo"] for stage in stages if isinstance(stage, dict) and "tinymyo" in stage), {})
+        return dict(found or {})
+    except (OSError, UnicodeDecodeError, YAMLError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def agree(path: str | Path, heads: int, positions: str) -> None:
+    """Raise InputError where the weights are known to have been trained with other heads or positions."""
+    told = encoder_settings(path)
+    for name, asked in (("heads", heads), ("positions", positions)):
+        if name in told and told[name] != asked:
+            raise InputError(f"{path} was trained with {name}: {told[name]}, and computes something else with {asked}")
+
+
 def _safetensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError, safe_open
 

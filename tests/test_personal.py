@@ -107,6 +107,7 @@ def test_the_same_seed_gives_the_same_person(done: Run) -> None:
     first = calibrate(run, ["4"])
     torch.manual_seed(6)
     assert calibrate(run, ["4"]) == first
+    assert calibrate(run, ["4", "04"]) == first, "nobody counts twice"
 
 
 def test_executions_are_counted_in_time() -> None:

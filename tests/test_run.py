@@ -145,6 +145,53 @@ def test_predict_refuses_what_it_was_not_trained_on(place: Path, here: Path) -> 
         run.predict(recording, model="svm")
 
 
+@pytest.mark.parametrize(
+    ("was", "edited"),
+    [
+        ("test: [4]", "test: [2]"),
+        ("low: 20 Hz", "low: 40 Hz"),
+        ("lr: 0.002", "lr: 0.5"),
+        ("width: 16", "width: 32"),
+        ("set: hudgins", "set: [rms]"),
+    ],
+)
+def test_a_recipe_that_was_changed_is_not_told_of_what_another_made(
+    was: str, edited: str, place: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its old predictions would be scored as those of the new recipe."""
+    folder = shutil.copytree(place / "done", here / f"edited_{abs(hash(edited))}")
+    path = folder / "recipe.yaml"
+    text = path.read_text()
+    assert was in text
+    path.write_text(text.replace(was, edited))
+    metrics = (folder / "metrics.json").read_bytes()
+    with pytest.raises(InputError, match=r"recipe\.yaml has been changed since (tinymyo|lda) was trained by it"):
+        resume_run(folder)
+    assert (folder / "metrics.json").read_bytes() == metrics
+    path.write_text(text)
+    resume_run(folder)
+
+
+def test_seeds_and_metrics_may_be_added_to_a_run(place: Path, here: Path) -> None:
+    folder = shutil.copytree(place / "done", here / "longer")
+    path = folder / "recipe.yaml"
+    text = path.read_text().replace("seeds: [0, 1]", "seeds: [0, 1, 2]")
+    path.write_text(text.replace("evaluate: [accuracy, balanced_accuracy, macro_f1]", "evaluate: [accuracy]"))
+    run = resume_run(folder)
+    assert run.metrics["models"]["tinymyo"]["seeds"] == 3 and run.metrics["metrics"] == ["accuracy"]
+
+
+def test_a_damaged_file_of_a_run_is_named(place: Path, here: Path) -> None:
+    folder = shutil.copytree(place / "done", here / "damaged")
+    (folder / "metrics.json").write_text("{")
+    with pytest.raises(InputError, match=r"metrics\.json is damaged"):
+        load_run(folder)
+    done = folder / "fold-1" / "tinymyo" / "seed-0" / "predictions.npz"
+    done.write_bytes(b"x")
+    with pytest.raises(InputError, match=r"predictions\.npz: not a file of predictions \(damaged, or something else\)"):
+        resume_run(folder)
+
+
 def test_other_data_is_not_mixed_into_a_run(place: Path, here: Path) -> None:
     copy = here / "copy"
     shutil.copytree(place / "done", copy)
@@ -192,6 +239,14 @@ def test_an_input_error_before_any_work_leaves_no_folder(here: Path) -> None:
     with pytest.raises(InputError, match="asks for subject 9"):
         run_recipe(load("tiny_run.yaml", ["data.split.test=[9]"]), out=here / "early")
     assert not (here / "early").exists()
+
+
+@pytest.mark.parametrize("change", ["pipeline.tinymyo.weights=gone.ckpt", "train.start=gone"])
+def test_weights_that_are_not_there_are_told_before_any_data_is_read(change: str, here: Path) -> None:
+    recipe = load("tiny_run.yaml", [change, "data.store=nowhere.zarr"])
+    with pytest.raises(InputError, match="there are no weights at gone"):
+        run_recipe(recipe, out="weightless")
+    assert not Path("weightless").exists()
 
 
 def test_folds_test_every_subject_once(here: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -40,8 +41,10 @@ class Model(nn.Module):
         """`mask` `(batch, channel, time)` or `(batch, channel, patch)` is True where the signal is hidden.
 
         Raises:
-            InputError: a signal of another shape than the model was loaded for.
+            InputError: a signal of another shape than the model was loaded for, or a mask that is not of bools.
         """
+        if not isinstance(x, Tensor) or (mask is not None and not isinstance(mask, Tensor)):
+            raise InputError(f"this model takes torch tensors, got {type(x).__name__}: torch.as_tensor(x) makes one")
         if x.ndim != 3 or tuple(x.shape[1:]) != (self.channels, self.samples):
             raise InputError(
                 f"this model takes (batch, {self.channels} channels, {self.samples} samples), got {tuple(x.shape)}"
@@ -68,7 +71,9 @@ class Model(nn.Module):
             mask = self.patches.cut(mask)[..., 0]
         if tuple(mask.shape[1:]) != self.encoder.grid:
             raise InputError(f"the mask {tuple(mask.shape)} fits neither samples nor patches of {self.encoder.grid}")
-        return mask.bool()
+        if mask.dtype != torch.bool:
+            raise InputError(f"a mask is of bools, True where the signal is hidden; this one holds {mask.dtype}")
+        return mask
 
 
 def load_model(
@@ -85,21 +90,31 @@ def load_model(
 ) -> Model:
     """Weights as a torch module in eval mode: our runs', the published ones' or braindecode's.
 
-    Nothing in the file is executed. Sizes are read off the tensors; the number of attention heads cannot be and is
-    one per 64 features unless given. `positions="none"` computes what the published code computes. `head` chooses
-    where a file has several. `rule` says what happens when the weights were made for another number of channels:
-    `exact` refuses, `pad` adds silent electrodes that nobody attends to, `subset` takes the first channels of the
-    signal, `interpolate` (without a head that counts channels) places the channels evenly on the weights' ring.
+    Nothing in the file is executed. Sizes are read off the tensors; the number of attention heads cannot be: it is what
+    a run or an exported folder says of itself, else one per 64 features unless given. `positions="none"` computes what
+    the published code computes. `head` chooses where a file has several. `rule` says what happens when the weights were
+    made for another number of channels: `exact` refuses, `pad` adds silent electrodes that nobody attends to, `subset`
+    takes the first channels of the signal, `interpolate` (without a head that counts channels) places the channels
+    evenly on the weights' ring.
     `allow_unused`, `allow_missing`: names or patterns of tensors that may stay unread, or keep fresh values (such as
     `channel_embed` of rotary positions, which old files do not hold).
 
     Raises:
-        InputError: the file is unreadable, refused or does not fit; every tensor at fault is named.
+        InputError: the file is unreadable, refused or does not fit, every tensor at fault is named; or an argument is
+            none of those above.
     """
+    _check(path, channels=channels, samples=samples, heads=1 if heads is None else heads)
+    for name, given, words in (("positions", positions, get_args(Positions)), ("rule", rule, get_args(Channels))):
+        if given not in words:
+            raise InputError(f"{name} is one of {', '.join(words)}, got {given!r}")
     released = understand(tensors.read(path), str(path))
     patch, width = released.patch, released.width
     if samples % patch:
         raise InputError(f"{path} has patches of {patch} samples, which do not divide {samples}")
+    if heads is None:
+        heads = tensors.encoder_settings(path).get("heads", max(1, width // HEAD_WIDTH))
+    if "channel_embed" not in {*allow_unused, *allow_missing}:  # else positions are changed on purpose
+        tensors.agree(path, heads, positions)
     chosen = _head_name(released, head)
     places = _places(released, channels, rule, chosen)
     encoder = Encoder(
@@ -108,7 +123,7 @@ def load_model(
         features=patch,
         width=width,
         layers=released.layers,
-        heads=heads or max(1, width // HEAD_WIDTH),
+        heads=heads,
         mlp=_ratio(released),
         positions=positions,
     )
@@ -124,6 +139,15 @@ def load_model(
     return Model(encoder, module, channels=channels, patch=patch, rule=rule, samples=samples).eval()
 
 
+def _check(path: object, **counts: object) -> None:
+    """Raise InputError unless the path is one, and every count a whole number above zero."""
+    if not isinstance(path, (str, Path)):
+        raise InputError(f"path is where weights are, a text or a Path; got {type(path).__name__}")
+    for name, value in counts.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+            raise InputError(f"{name} must be a whole number above zero, got {value!r}")
+
+
 HEADS = {"reconstruct": "decoder_pred", "classify": "classifier", "regress": "regressor", "none": ""}
 
 
@@ -134,6 +158,8 @@ def _head_name(released: Released, asked: str | None) -> str:
         if len(there) > 1:
             raise InputError(f"{released.source} holds several heads: {', '.join(there)}; choose one with head=")
         return words[there[0]] if there else "none"
+    if asked not in HEADS:
+        raise InputError(f"head is one of {', '.join(HEADS)}, got {asked!r}")
     if asked != "none" and HEADS[asked] not in there:
         raise InputError(f"{released.source} has no head {HEADS[asked]}; it has {', '.join(there) or 'none'}")
     return asked

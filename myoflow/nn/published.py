@@ -130,7 +130,10 @@ def fill(
         for name in wanted
         if name in tensors and tensors[name].shape != wanted[name].shape
     ]
+    bad = [f"{n}: {reason}" for n, t in tensors.items() if n in wanted and (reason := _no_weight(t, wanted[n]))]
     problems = []
+    if bad:
+        problems.append(f"no weights: {_listed(bad)}")
     if odd:
         problems.append(f"of another shape: {_listed(odd)}")
     if lacking:
@@ -140,6 +143,15 @@ def fill(
     if problems:
         raise InputError(f"{source} does not fit this network; " + "; ".join(problems))
     module.load_state_dict({**wanted, **{name: tensors[name] for name in wanted if name in tensors}})
+
+
+def _no_weight(tensor: Tensor, wanted: Tensor) -> str | None:
+    """Why a tensor cannot be a weight; None where it can."""
+    if wanted.is_floating_point() and not tensor.is_floating_point():
+        return f"of type {str(tensor.dtype).removeprefix('torch.')}, not floating-point"
+    if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+        return "holds numbers that are not finite"
+    return None
 
 
 def _any(name: str, patterns: Iterable[str]) -> bool:

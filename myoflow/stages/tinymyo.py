@@ -152,6 +152,8 @@ class TinyMyo(Stage):
 
         if self.weights is None:
             return ()
+        if "channel_embed" not in {*self.allow_unused, *self.allow_missing}:  # else positions are changed on purpose
+            tensors.agree(self.weights, self.heads, self.positions)
         released = understand(tensors.read(self.weights), self.weights)
         known = {**released.encoder, **released.head}
         if isinstance(module, Encoder) and module.channel_embed is not None and "channel_embed" in known:

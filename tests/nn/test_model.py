@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 import myoflow as mf
 from myoflow import tensors
+from myoflow.errors import InputError
 from myoflow.nn.encoder import Encoder
 from myoflow.nn.published import fit_channels, understand
 
@@ -254,3 +255,52 @@ def test_a_sixteen_channel_classifier_keeps_its_column_order(tmp_path: Path) -> 
     x = torch.randn(1, 8, 1000)
     with torch.no_grad():
         assert torch.allclose(small(x), big(x), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"channels": -1}, "channels must be a whole number above zero, got -1"),
+        ({"channels": "3"}, "channels must be a whole number above zero, got '3'"),
+        ({"channels": 2.5}, "channels must be a whole number"),
+        ({"samples": 0}, "samples must be a whole number above zero, got 0"),
+        ({"heads": 0}, "heads must be a whole number"),
+        ({"rule": "padding"}, "rule is one of exact, pad, interpolate, subset, got 'padding'"),
+        ({"positions": "learned"}, "positions is one of rotary, flat, none, got 'learned'"),
+        ({"head": "classifier"}, "head is one of reconstruct, classify, regress, none, got 'classifier'"),
+    ],
+)
+def test_arguments_that_mean_nothing_are_refused(changes: dict, said: str, tmp_path: Path) -> None:
+    save_file(published(), tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match=said):
+        load(tmp_path / "a.safetensors", **changes)
+    with pytest.raises(InputError, match="path is where weights are"):
+        load(None)  # type: ignore[arg-type]
+
+
+def test_inputs_that_mean_nothing_are_refused(tmp_path: Path) -> None:
+    save_file(published("decoder_pred"), tmp_path / "a.safetensors")
+    model = load(tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match=r"takes torch tensors, got ndarray"):
+        model(x().numpy())
+    with pytest.raises(InputError, match=r"a mask is of bools"):
+        model(x(), mask=torch.zeros(2, CHANNELS, 5))
+
+
+def test_a_run_says_how_many_heads_it_has(tmp_path: Path) -> None:
+    """Six features a head, where one per 64 would be one head: the exported folder's config tells."""
+    import json
+
+    torch.manual_seed(0)
+    encoder = Encoder(channels=CHANNELS, patches=5, features=PATCH, width=12, layers=1, heads=2).eval()
+    found = {f"tinymyo.{k}": v for k, v in encoder.state_dict().items()}
+    save_file(found, tmp_path / "model.safetensors")
+    sizes = {"positions": "rotary", "heads": None}
+    with torch.no_grad():
+        wrong = load(tmp_path, **sizes)(x())
+        (tmp_path / "config.json").write_text(json.dumps({"stages": [{"stage": "tinymyo", "heads": 2}]}))
+        right = load(tmp_path, **sizes)(x())
+        expected = encoder(x().reshape(2, CHANNELS, 5, PATCH))
+    assert torch.equal(right, expected) and not torch.allclose(wrong, expected)
+    with pytest.raises(InputError, match="was trained with heads: 2"):
+        load(tmp_path, positions="rotary", heads=3)

@@ -68,6 +68,47 @@ def test_misfits_are_errors_unless_the_recipe_allows_them(tmp_path: Path) -> Non
         assert module.tinymyo.channel_embed.shape == (1, channels, 1, 8)
 
 
+def test_weights_of_other_heads_or_positions_are_refused_where_that_is_known(tmp_path: Path) -> None:
+    """The tensors have the same shapes for any number of heads; the run's recipe tells."""
+    run = trained(tmp_path / "run")
+    fresh(segment(weights=str(run), heads=2))  # nothing known
+    (run / "recipe.yaml").write_text(
+        "pipeline: [{patch: {}}, {tinymyo: {heads: 1, positions: rotary}}]\n"
+        "baselines: {other: [{tinymyo: {heads: 4, positions: rotary}}]}\n"
+    )
+    fresh(segment(weights=str(run)))
+    file = run / "fold-1" / "tinymyo" / "seed-0" / "weights.safetensors"
+    for path in (run, file):
+        with pytest.raises(InputError, match=r"was trained with heads: 1, and computes something else with 2"):
+            fresh(segment(weights=str(path), heads=2))
+    with pytest.raises(InputError, match=r"was trained with positions: rotary"):
+        fresh(segment(weights=str(run), positions="none"))
+    changed = ["channel_embed", "decoder_pred.*"]
+    fresh(segment(weights=str(run), positions="none", allow_unused=changed))  # on purpose
+    other = run / "fold-1" / "other" / "seed-0" / "weights.safetensors"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(file.read_bytes())
+    fresh(segment(weights=str(other), heads=4))
+    (run / "recipe.yaml").write_text("- nothing: [of the kind")
+    fresh(segment(weights=str(run), heads=2))  # nothing can be known
+
+
+def test_tensors_that_cannot_be_weights_are_refused(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    run = trained(tmp_path / "run")
+    given = load_file(run / "fold-1" / "tinymyo" / "seed-0" / "weights.safetensors")
+    name, path = "weight.tinymyo.blocks.0.attn.qkv.weight", tmp_path / "bad.safetensors"
+    for changed, said in (
+        (given[name].to(torch.int8), "of type int8, not floating-point"),
+        (given[name].to(torch.complex64), "of type complex64, not floating-point"),
+        (torch.full_like(given[name], float("nan")), "holds numbers that are not finite"),
+    ):
+        save_file({**given, name: changed.contiguous()}, path)
+        with pytest.raises(InputError, match=rf"no weights: blocks\.0\.attn\.qkv\.weight: {said}"):
+            fresh(segment(weights=str(path)))
+
+
 def test_a_subset_of_channels_is_what_selecting_them_gives(tmp_path: Path) -> None:
     run = str(trained(tmp_path / "run"))
     module, _ = fresh(segment(5, weights=run, channels="subset", places=3))

@@ -104,9 +104,7 @@ def load_model(
             none of those above.
     """
     _check(path, channels=channels, samples=samples, heads=1 if heads is None else heads)
-    for name, given, words in (("positions", positions, get_args(Positions)), ("rule", rule, get_args(Channels))):
-        if given not in words:
-            raise InputError(f"{name} is one of {', '.join(words)}, got {given!r}")
+    _choose(positions=(positions, get_args(Positions)), rule=(rule, get_args(Channels)), head=(head, (*HEADS, None)))
     released = understand(tensors.read(path), str(path))
     patch, width = released.patch, released.width
     if samples % patch:
@@ -148,6 +146,13 @@ def _check(path: object, **counts: object) -> None:
             raise InputError(f"{name} must be a whole number above zero, got {value!r}")
 
 
+def _choose(**arguments: tuple[object, tuple[str | None, ...]]) -> None:
+    """Raise InputError unless each argument is one of its words."""
+    for name, (given, words) in arguments.items():
+        if given not in words:
+            raise InputError(f"{name} is one of {', '.join(word for word in words if word)}, got {given!r}")
+
+
 HEADS = {"reconstruct": "decoder_pred", "classify": "classifier", "regress": "regressor", "none": ""}
 
 
@@ -158,8 +163,6 @@ def _head_name(released: Released, asked: str | None) -> str:
         if len(there) > 1:
             raise InputError(f"{released.source} holds several heads: {', '.join(there)}; choose one with head=")
         return words[there[0]] if there else "none"
-    if asked not in HEADS:
-        raise InputError(f"head is one of {', '.join(HEADS)}, got {asked!r}")
     if asked != "none" and HEADS[asked] not in there:
         raise InputError(f"{released.source} has no head {HEADS[asked]}; it has {', '.join(there) or 'none'}")
     return asked

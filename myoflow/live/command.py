@@ -6,23 +6,19 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
-from myoflow.errors import InputError, did_you_mean
+from myoflow.errors import InputError, MyoflowError, did_you_mean
 from myoflow.live import stream
 from myoflow.live.address import parse
-from myoflow.live.output import Notice
+from myoflow.live.outlets import Outlets
 from myoflow.live.session import Session
-from myoflow.live.sink import SINKS, Channel
+from myoflow.live.sink import SINKS
 from myoflow.live.summary import Summary
 from myoflow.live.timeline import Policy
 from myoflow.typed import Mismatch, Seconds, coerce
-
-if TYPE_CHECKING:
-    from myoflow.dsp.kernel import Array
 
 
 def run_stream(
@@ -41,18 +37,13 @@ def run_stream(
 
     Raises:
         InputError, PlanError: see `mf.stream`.
-        MyoflowError: the source broke, or did not come back.
+        MyoflowError: the source broke, or did not come back; at the end, a sink or the recorder broke on the way.
     """
     if gaps not in get_args(Policy):
         close = did_you_mean(gaps, get_args(Policy)) or "."
         raise InputError(f"--gaps {gaps}{close} Policies: {', '.join(get_args(Policy))}")
     asked = [parse(text, SINKS) for text in sinks]
-    channels: list[Channel] = []
-
-    def notice(happened: Notice) -> None:
-        for channel in channels:
-            channel.notice(happened)
-
+    outlets = Outlets()
     session = stream(
         what,
         source,
@@ -60,7 +51,7 @@ def run_stream(
         lag_s=_seconds(lag, "--lag"),
         patience_s=_seconds(patience, "--patience"),
         record=record,
-        notice=notice,
+        notice=outlets.notice,
         **options,
     )
     for line in session.decoder.told:
@@ -69,27 +60,23 @@ def run_stream(
         session.stop_after(seconds)
     done = False
     try:
-        for sink in asked:
-            channels.append(sink.open(session.decoder.plan.input, session.told))
-        watching = [channel for channel in channels if channel.pictures]
-        if watching:
-            session.on_signal = partial(_show, watching)
+        outlets.open(asked, session.decoder.plan.input, session.told)
+        if outlets.pictures:
+            session.on_signal = outlets.signal
         with stopping(session):
             for output in session:
-                for channel in channels:
-                    channel.write(output)
+                outlets.write(output)
+                if not outlets.left and session.recorder is None:
+                    session.stop("nothing takes what is decoded any more")
         done = True
     finally:
         session.close()
-        for channel in channels:
-            channel.close(session.summary if done else None)
+        outlets.close(session.summary if done else None)
     _tell(session)
+    lost = [*outlets.broken, *([session.recorder.failed] if session.recorder and session.recorder.failed else [])]
+    if lost:
+        raise MyoflowError(f"not everything was written: {'; '.join(lost)}")
     return session.summary
-
-
-def _show(channels: Sequence[Channel], values: Array) -> None:
-    for channel in channels:
-        channel.signal(values)
 
 
 def _tell(session: Session) -> None:

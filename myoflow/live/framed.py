@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
@@ -123,7 +124,8 @@ class Framed:
             given = told.get("gain", 1.0) if gain is None else gain
             gains = tuple(float(g) for g in given) if isinstance(given, list) else (float(given),) * len(channels)
             rate_hz = float(told["rate"] if rate is None else rate)
-            if not channels or len(gains) != len(channels) or not 0 < rate_hz < float("inf"):
+            fair = all(isfinite(g) and g != 0 for g in gains)
+            if not channels or len(gains) != len(channels) or not fair or not 0 < rate_hz < float("inf"):
                 raise ValueError("channels, gain and rate do not go together")
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self._place}: its description {told} is not one: {error}; see docs/live.md") from None

@@ -14,6 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -45,16 +46,23 @@ READ = 1 << 20
 class Recorder:
     """Keeps one stream in the store at `path`, as recordings of `subject` (letters and digits).
 
+    A disk that is full, or gone, ends the recording and not the stream: `failed` says so, and what the journal has
+    becomes recordings once there is room.
+
     Raises:
-        InputError: something else is at `path`, or the subject is no BIDS label.
+        InputError: something else is at `path`, it cannot be written, or the subject is no BIDS label.
     """
 
     def __init__(self, path: Path, *, subject: str = "live") -> None:
         if not (subject.isascii() and subject.isalnum()):
             raise InputError(f"subject '{subject}' must be letters and digits, as BIDS wants")
         self.path, self._subject = path, subject
-        self.recovered = recover(path)
+        try:
+            self.recovered = recover(path)
+        except OSError as error:
+            raise InputError(f"{path} cannot be recorded to: {error.strerror or error}") from None
         self.ids: tuple[str, ...] = ()
+        self.failed: str | None = None
         self._samples: IO[bytes] | None = None
 
     def begin(self, signal: Signal, decoder: Decoder | None, labels: Sequence[str] = ()) -> None:
@@ -81,6 +89,11 @@ class Recorder:
 
     def piece(self, piece: Piece) -> None:
         """Samples as they stand on the grid; made-up ones are marked."""
+        if self.failed is None:
+            with self._trying():
+                self._piece(piece)
+
+    def _piece(self, piece: Piece) -> None:
         assert self._samples is not None, "begin comes first"
         if piece.restart:
             self._line({"restart": piece.start})
@@ -95,6 +108,17 @@ class Recorder:
             self._outputs.flush()
             os.fdatasync(self._samples.fileno())
             self._synced = now
+
+    @contextmanager
+    def _trying(self, what: str = "the recording stopped") -> Iterator[None]:
+        """What cannot be written ends the recording."""
+        try:
+            yield
+        except OSError as error:
+            self.failed = (
+                f"{what}: {self.path}: {error.strerror or error}; what was written is in {self._folder} and becomes "
+                "recordings when the next session records there"
+            )
 
     def output(self, output: Output) -> None:
         """One decision, moment or sentence; other outputs can be made again from the signal."""
@@ -115,14 +139,19 @@ class Recorder:
             return
         for note in notes:
             self._line({"note": note})
-        self._samples.close()
-        self._outputs.close()
+        for file in (self._samples, self._outputs):
+            with self._trying():
+                file.close()
         self._samples = None
-        self.ids = _keep(self.path, [self._folder])
+        if self.failed is None:
+            with self._trying("the journal could not be made into recordings"):
+                self.ids = _keep(self.path, [self._folder])
 
     def _line(self, value: dict[str, Any]) -> None:
-        self._outputs.write(json.dumps(value) + "\n")
-        self._outputs.flush()
+        if self.failed is None:
+            with self._trying():
+                self._outputs.write(json.dumps(value) + "\n")
+                self._outputs.flush()
 
 
 MOST_SAID = 10_000  # moments or sentences kept in a recording's description

@@ -208,7 +208,7 @@ class Session:
         """Signal stages see a piece; windows that it completes wait in `_due`, samples go out at once."""
         begun = time.perf_counter()
         if self.recorder is not None:
-            self.recorder.piece(piece)
+            self._record(self.recorder, piece)
         if piece.restart:
             yield from self._decode()
             yield from self._over(piece.arrived_s)
@@ -233,6 +233,12 @@ class Session:
                 yield from self._decode()
         elif done.shape[-1]:
             yield self._samples(done, end, piece.arrived_s, begun)
+
+    def _record(self, recorder: Recorder, piece: Piece) -> None:
+        went_on = recorder.failed is None
+        recorder.piece(piece)
+        if went_on and recorder.failed is not None:
+            self._notice(Notice("record", piece.start / self.signal.rate_hz, recorder.failed))
 
     def _samples(self, values: Array, end: int, arrived_s: float, begun_s: float) -> Output:
         """A piece of signal as an output."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Policy = Literal["hold", "zero", "restart"]
 PATIENCE_S = 0.05  # a block that is ahead waits so long for the ones before it
 LONGEST_S = 1.0  # no gap above this is filled: a second of invented signal is no signal
+SANE = 1e12  # no electrode gives more, in whatever unit
 RESET_S = 10.0  # a count that falls back this far began anew
 
 
@@ -43,7 +44,8 @@ class Timeline:
     """Orders blocks, finds gaps and fills them by `policy`.
 
     `hold` repeats the last sample, `zero` gives zeros, `restart` fills nothing and begins anew behind the gap; gaps
-    above `LONGEST_S` are never filled. Whatever happens is told to `notice`.
+    above `LONGEST_S` are never filled. What is no number (NaN, or beyond any electrode) would stay in a filter for
+    good: its channel's last good one stands in for it, or zero. Whatever happens is told to `notice`.
     """
 
     def __init__(self, signal: Signal, policy: Policy, notice: Callable[[Notice], None]) -> None:
@@ -60,6 +62,7 @@ class Timeline:
         self._made: deque[tuple[int, int]] = deque(maxlen=64)
         self._check_at = 0
         self._returned = False
+        self._bad, self._tell_at = 0, 0
 
     def feed(self, block: Block) -> list[Piece]:
         """What can be given once this block is here."""
@@ -81,7 +84,9 @@ class Timeline:
 
     def flush(self) -> list[Piece]:
         """Everything that still waits; the stream is over."""
-        return self._release(float("inf"))
+        pieces = self._release(float("inf"))
+        self._tell_bad(anyway=True)
+        return pieces
 
     def returned(self) -> None:
         """The source was opened again: its numbers and clock may have gone on, or begun anew."""
@@ -167,12 +172,35 @@ class Timeline:
             values = values[:, known:]
         if not values.shape[1]:
             return []
+        values = self._sane(values)
         piece = Piece(values, self.next, block.arrived_s, restart=self._restart)
         self._restart = False
         self.next += values.shape[1]
         self._last = values[:, -1:]
         self._check_drift()
         return [piece]
+
+    def _sane(self, values: Array) -> Array:
+        """The same samples with something else where there is no number."""
+        good = np.abs(values) < SANE if values.dtype.kind == "f" else np.True_
+        if good.all():
+            return values
+        self._bad += int(good.size - np.count_nonzero(good))
+        self._tell_bad()
+        before = np.zeros_like(values[:, :1]) if self._last is None or self.policy == "zero" else self._last
+        if self.policy == "zero":
+            return np.where(good, values, before)
+        known = np.concatenate([before, values], axis=1)
+        newest = np.maximum.accumulate(np.where(good, np.arange(1, known.shape[1]), 0), axis=1)
+        return np.take_along_axis(known, newest, axis=1)
+
+    def _tell_bad(self, anyway: bool = False) -> None:
+        """Once a second: a broken channel gives nothing else."""
+        if self._bad and (anyway or self.next >= self._tell_at):
+            by = "zero" if self.policy == "zero" else "the last good one"
+            told = f"{self._bad} values were no numbers (NaN, or beyond any electrode's); {by} stands in for each"
+            self._say("invalid", told, self._bad)
+            self._bad, self._tell_at = 0, self.next + int(self.signal.rate_hz)
 
     def _fill(self, missing: int, block: Block) -> list[Piece]:
         rate, start = self.signal.rate_hz, self.next

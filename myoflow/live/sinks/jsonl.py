@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -59,5 +60,10 @@ class _Lines(Quiet):
             self._file.close()
 
     def _say(self, value: dict[str, Any]) -> None:
-        self._file.write(json.dumps(value) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(value) + "\n")
+            self._file.flush()
+        except BrokenPipeError:
+            if self._keep:  # Python would try once more at its end, and complain
+                os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())
+            raise

@@ -105,8 +105,7 @@ class Train:
     `clip` limits the gradient's norm. `patience` stops after so many epochs without a better validation loss.
     `mixup` is the alpha of its Beta distribution, 0 for none; `ema` the decay of averaged weights. Each of `seeds`
     trains one model. `start` is a run (or its weights) of the same stages, whose whole network, heads and all, training
-    goes on from. `compile` has torch compile the network first: it takes a minute and pays in long trainings on a GPU
-    with examples of one size. Defaults are TinyMyo's fine-tuning (arXiv 2512.15729).
+    goes on from. Defaults are TinyMyo's fine-tuning (arXiv 2512.15729).
     """
 
     task: Task = attrs.field(
@@ -127,7 +126,6 @@ class Train:
     precision: Literal["float32", "bf16"] = "float32"
     seeds: tuple[int, ...] = (0,)
     start: str | None = None
-    compile: bool = False
 
     def __attrs_post_init__(self) -> None:
         for i, beta in enumerate(self.betas):

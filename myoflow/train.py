@@ -10,11 +10,8 @@ import contextlib
 import itertools
 import json
 import math
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +34,6 @@ if TYPE_CHECKING:
     from myoflow.recipe import Train
     from myoflow.task import Batch
 
-SAME = ("seeds", "compile")  # settings that may differ when a training is resumed
 CHECKPOINT_S = 10.0  # least time between checkpoints: short epochs should not wait for the disk
 
 
@@ -180,9 +176,6 @@ class _Training:
 
         self.module, self.task, self.settings, self.seed = module, settings.task, settings, seed
         self.accelerator = accelerator
-        if settings.compile:
-            compilable(accelerator.device)
-            module.compile()
         # on its device, wrapped when there are several processes
         self.model = accelerator.prepare(self.task.network(module))
         self.optimizer = torch.optim.AdamW(
@@ -200,7 +193,7 @@ class _Training:
         self.history: list[Epoch] = []
         self.best_weights: dict[str, torch.Tensor] | None = None
         self.average = _copy(module) if settings.ema is not None else None
-        fields = {name: getattr(settings, name) for name in hints_of(type(settings)) if name not in SAME}
+        fields = {name: getattr(settings, name) for name in hints_of(type(settings)) if name != "seeds"}
         shapes = [f"{name} {tuple(tensor.shape)}" for name, tensor in module.state_dict().items()]
         lines = [*(f"{k}: {v}" for k, v in fields.items()), f"seed: {seed}", f"batches: {steps_per_epoch}", *shapes]
         self.fingerprint = "\n".join(lines)
@@ -414,14 +407,6 @@ class _Training:
         for name in ("step", "epoch", "within", "total", "examples", "spent", "best", "stopped"):
             setattr(self, name, state[name])
         self.history = [Epoch(**epoch) for epoch in state["history"]]
-
-
-def compilable(device: torch.device) -> None:
-    """Raises InputError: what torch compiles with on `device` is not here."""
-    if device.type == "cuda" and find_spec("triton") is None:
-        raise InputError("train.compile needs triton on a GPU: pip install triton, or set train.compile to false")
-    if device.type == "cpu" and not any(map(shutil.which, (os.environ.get("CXX", "g++"), "clang++"))):
-        raise InputError("train.compile needs a C++ compiler on the CPU: install g++, or set train.compile to false")
 
 
 def learning_rate(step: int, steps: int, settings: Train) -> float:

@@ -6,7 +6,6 @@ import itertools
 import json
 import math
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -214,24 +213,6 @@ def test_bf16_trains_too(tmp_path):
     history, weights = run(tmp_path, precision="bf16", epochs=8)
     assert history.epochs[-1].loss < 0.8 * history.epochs[0].loss
     assert all(tensor.dtype == torch.float32 for tensor in weights.values())
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not any(map(shutil.which, ("g++", "clang++"))), reason="torch compiles with a C++ compiler")
-def test_compiled_it_learns_the_same_and_resumes_either_way(tmp_path):
-    plain, weights = run(tmp_path / "plain", network(0.0))
-    history, compiled = run(tmp_path / "compiled", network(0.0), compile=True)
-    for ours, theirs in zip(history.epochs, plain.epochs, strict=True):
-        assert ours.loss == pytest.approx(theirs.loss, rel=1e-4)
-    for name, tensor in weights.items():
-        torch.testing.assert_close(compiled[name], tensor, rtol=1e-3, atol=1e-4)
-    assert same(compiled, run(tmp_path / "compiled", network(0.0), compile=False)[1])  # it had ended
-
-
-def test_compiling_without_a_compiler_is_an_error_that_names_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(InputError, match="needs a C\\+\\+ compiler on the CPU: install g"):
-        run(tmp_path, compile=True)
 
 
 def test_a_loss_that_is_not_a_number_is_an_error_with_the_place(tmp_path):

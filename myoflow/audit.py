@@ -145,7 +145,10 @@ def _of_twins(pairs: Sequence[tuple[str, str]]) -> Finding:
     if not pairs:
         return Finding("recordings", False, "No test recording is a trained one under another name.")
     one, other = pairs[0]
-    more = f", and {len(pairs) - 1} more" if len(pairs) > 1 else ""
+    more = ""
+    if len(pairs) > 1:
+        people = sorted({learned.split("/ses-")[0] for _, learned in pairs})
+        more = f", and {len(pairs) - 1} more, of {', '.join(people[:5])}" + (", ..." if len(people) > 5 else "")
     return Finding("recordings", True, f"Test recording {one} is training recording {other} under another name{more}.")
 
 

@@ -13,7 +13,7 @@ import tiny
 from make_recordings import ORIGIN
 from typer.testing import CliRunner
 
-from myoflow.audit import overlapping
+from myoflow.audit import _of_twins, overlapping, twins
 from myoflow.cli import app
 from myoflow.compare import compare
 from myoflow.errors import InputError
@@ -180,6 +180,18 @@ def test_a_recording_under_two_names_is_a_leak(place: Path) -> None:
     leaks = [row["text"] for row in run.metrics["audit"] if row["leak"]]
     assert leaks == ["Test recording sub-04/ses-01/run-1 is training recording sub-01/ses-01/run-1 under another name."]
     assert f"Leak: {leaks[0]}" in (run.folder / "report.html").read_text()
+
+
+def test_every_person_behind_several_doubled_recordings_is_named() -> None:
+    """One person under two others' names: leaving out the first alone would not help."""
+    marks = {"sub-9/ses-1/run-1": b"a", "sub-9/ses-2/run-1": b"b", "sub-1/ses-1/run-1": b"a", "sub-2/ses-1/run-1": b"b"}
+    learned = {name: mark.hex() for name, mark in marks.items() if "sub-9" not in name}
+    test = {name: mark.hex() for name, mark in marks.items() if "sub-9" in name}
+    finding = _of_twins(twins(test, learned))
+    assert finding.leak and finding.text == (
+        "Test recording sub-9/ses-1/run-1 is training recording sub-1/ses-1/run-1 under another name, and 1 more, "
+        "of sub-1, sub-2."
+    )
 
 
 def test_windows_that_share_time_are_found() -> None:

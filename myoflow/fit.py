@@ -180,7 +180,8 @@ def refit(
 ) -> Parameters:
     """Train a finished model's network on, from the weights that it has; all else stays as it was learned.
 
-    What `adapt: lora` learns is put into the matrices, so that the weights fit the plan without it, too.
+    What `adapt: lora` learns is put into the matrices, so that the weights fit the plan without it, too. So is what the
+    model had learned by it before; its own thin products stay, with nothing in them.
 
     Raises:
         InputError: the model has no network.
@@ -189,9 +190,12 @@ def refit(
     network = learned(plan, start)
     if network is None:
         raise InputError(f"{plan.steps[-1].stage.name} is fitted at once, without a network that could learn on")
+    from myoflow.nn.adapt import merged_weights, still
+
     transform = _Transform(plan, start, network.index, known)
-    weights = _train(network, transform, split, settings, seed, folder, progress, known.weights)
-    return Parameters(known.states, weights, known.calibration)
+    begin = merged_weights(known.weights)
+    weights = _train(network, transform, split, settings, seed, folder, progress, begin)
+    return Parameters(known.states, {**weights, **still(known.weights)}, known.calibration)
 
 
 class _Transform:

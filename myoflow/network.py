@@ -41,15 +41,20 @@ def fresh(segment: Segment) -> tuple[torch.nn.Sequential, tuple[str, ...]]:
 
 
 def continued(module: torch.nn.Module, start: str) -> None:
-    """Copy the weights of a run's whole network into one of the same stages.
+    """Copy the weights of a run's whole network into one of the same stages. Thin products of `adapt: lora` go on where
+    both have the same; else those of the run are put into their matrices, and new ones start fresh.
 
     Raises:
         InputError: there are no weights, or they are of other stages or sizes.
     """
     from myoflow import tensors
+    from myoflow.nn.adapt import is_thin, merged_weights
 
     found = {name.removeprefix("weight."): t for name, t in tensors.read(start).items() if name.startswith("weight.")}
     wanted = module.state_dict()
+    thin = [{name: t.shape for name, t in side.items() if is_thin(name)} for side in (wanted, found)]
+    if thin[0] != thin[1]:
+        found = {**merged_weights(found), **{name: wanted[name] for name in thin[0]}}
     for name in sorted({*wanted, *found}):
         if name not in found or name not in wanted:
             lacking = "has no" if name not in found else "has a"

@@ -101,6 +101,31 @@ def test_the_profile_decides_as_the_calibrated_model_did(done: Run) -> None:
     assert profile.after == pytest.approx(right) and profile.before != profile.after
 
 
+@pytest.mark.parametrize("how", ["frozen", "lora"])
+def test_a_run_that_was_trained_with_lora_moves_on(done: Run, how: str) -> None:
+    """Whatever rank it had; the profile fits the run, whose own thin products must not count twice."""
+    folder = Path("thin")
+    if not folder.exists():
+        changes = [
+            "pipeline.tinymyo.weights=done",
+            "pipeline.tinymyo.adapt=lora",
+            "pipeline.tinymyo.rank=3",
+            "train.lr=0.03",
+        ]
+        run_recipe(load("tiny_run.yaml", changes), out=folder)
+    run = changed(load_run(folder), f"calibrate.adapt={how}", "calibrate.epochs=12", "calibrate.lr=1e-2")
+    found = calibrate(run, ["4"])
+    profile, known = load_profile(kept(found), run, "tinymyo"), run.load()[0]
+    assert set(profile.weights) == set(known.weights)
+    assert any(np.abs(v).max() > 0 for n, v in known.weights.items() if n.endswith("lora_up")), "it had learned by them"
+    assert surprise(run, profile.over(known)) < surprise(run, known) - 0.1
+    plan = plan_recipe(run.recipe, spec=run.spec())["tinymyo"]
+    _, test = _examples(run.recipe, locate_store(run.recipe.data, Progress()), plan, known, "04", 1)
+    said = run.recipe.train.task.predict(Fitted(plan, profile.over(known)), test)
+    right = float((said.scores.argmax(1) == said.label).mean())  # type: ignore[attr-defined]
+    assert right == pytest.approx(found["models"][AFTER]["metrics"]["accuracy"]["value"])
+
+
 def test_the_same_seed_gives_the_same_person(done: Run) -> None:
     run = changed(done, "calibrate.epochs=2")
     torch.manual_seed(5)

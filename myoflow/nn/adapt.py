@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -62,6 +63,27 @@ def merge(module: nn.Module) -> None:
         for name, layer in list(parent.named_children()):
             if isinstance(layer, LowRank):
                 setattr(parent, name, layer.merged())
+
+
+def merged_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Tensors or arrays by name with every thin product put into its matrix, as `merge` does with modules."""
+    found = {name: value for name, value in weights.items() if not is_thin(name)}
+    for name, down in weights.items():
+        layer, _, kind = name.rpartition(".")
+        if kind == "lora_down":
+            found[f"{layer}.weight"] = found[f"{layer}.weight"] + weights[f"{layer}.lora_up"] @ down
+    return found
+
+
+def still(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """The thin products of `weights` with nothing in them: beside merged matrices they change nothing."""
+    thin = {name: value for name, value in weights.items() if is_thin(name)}
+    return {name: value * 0 if name.endswith("lora_up") else value for name, value in thin.items()}
+
+
+def is_thin(name: str) -> bool:
+    """Whether a tensor of this name is a part of a thin product."""
+    return name.rpartition(".")[2] in ("lora_up", "lora_down")
 
 
 def layer_rates(encoder: Encoder | FrameEncoder, decay: float) -> None:

@@ -14,16 +14,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from myoflow.nn.adapt import LowRank
 from myoflow.nn.encoder import Attention, Block, Encoder
 
 
 def arranged(module: nn.Module) -> nn.Module:
-    """A copy of a network in eval mode, each `Encoder` in it replaced by its form for inference."""
-    if isinstance(module, Encoder):
-        return InferenceEncoder(module).eval()
+    """A copy of a network in eval mode, each `Encoder` in it replaced by its form for inference, and thin products
+    put into their layers: what a norm shifts goes into all of a layer that stands behind it."""
+    if isinstance(module, LowRank):
+        return module.merged().eval()
     copied = copy.copy(module)
     copied._modules = {name: child and arranged(child) for name, child in module._modules.items()}
-    return copied.eval()
+    return InferenceEncoder(copied).eval() if isinstance(copied, Encoder) else copied.eval()
 
 
 class InferenceEncoder(nn.Module):

@@ -17,6 +17,7 @@ from attrs import frozen
 from torch import Tensor, nn
 
 from myoflow.errors import InputError
+from myoflow.nn.adapt import merged_weights
 
 Channels = Literal["exact", "pad", "interpolate", "subset"]
 
@@ -69,7 +70,7 @@ class Released:
 
 
 def understand(tensors: Mapping[str, Tensor], source: str) -> Released:
-    """Sort a file's tensors into encoder and head, under our names.
+    """Sort a file's tensors into encoder and head, under our names; what `adapt: lora` learned goes into its matrices.
 
     Raises:
         InputError: two tensors that mean the same one.
@@ -86,7 +87,7 @@ def understand(tensors: Mapping[str, Tensor], source: str) -> Released:
         if known == "embed.weight" and tensor.ndim == 4:  # a convolution over (1, patch) of one input channel
             tensor = tensor.flatten(1)
         group[known] = tensor.float() if tensor.is_floating_point() else tensor
-    return Released(encoder, head, source)
+    return Released(merged_weights(encoder), head, source)
 
 
 def _place(name: str) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from myoflow.nn.adapt import LowRank, adapt, layer_rates, merge
+from myoflow.nn.adapt import LowRank, adapt, layer_rates, merge, merged_weights, still
 from myoflow.nn.encoder import Classifier, Encoder
 from myoflow.train import parameter_groups
 
@@ -60,6 +60,25 @@ def test_a_fresh_lora_changes_nothing_and_a_merged_one_gives_the_same() -> None:
         assert torch.allclose(thin(x), before, atol=1e-5)
         assert set(thin.state_dict()) == set(encoder().state_dict())
         assert (before - encoder().eval()(x)).abs().max() > 0.1
+
+
+def test_weights_are_merged_as_modules_are() -> None:
+    thin = encoder("lora")
+    with torch.no_grad():
+        for layer in thin.modules():
+            if isinstance(layer, LowRank):
+                layer.lora_up.normal_()
+    kept = {name: tensor.clone() for name, tensor in thin.state_dict().items()}
+    plain = merged_weights(kept)
+    merge(thin)
+    assert plain.keys() == thin.state_dict().keys()
+    for name, tensor in thin.state_dict().items():
+        assert torch.allclose(plain[name], tensor, atol=1e-6), name
+    again = merged_weights({**plain, **still(kept)})
+    assert all(torch.equal(again[name], plain[name]) for name in plain), "still products change nothing"
+    assert still(plain) == {} and merged_weights(plain).keys() == plain.keys()
+    arrays = merged_weights({name: tensor.numpy() for name, tensor in kept.items()})
+    assert all(torch.allclose(torch.from_numpy(arrays[name]), plain[name], atol=1e-6) for name in plain)
 
 
 def test_layer_decay_slows_each_block_by_the_same_factor() -> None:

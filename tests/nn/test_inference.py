@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from myoflow.nn.adapt import adapt
 from myoflow.nn.encoder import Classifier, Encoder, Patches
 from myoflow.nn.inference import InferenceEncoder, arranged
 
@@ -31,6 +32,23 @@ def test_the_function_is_the_same(positions: str, heads: int) -> None:
         torch.testing.assert_close(arranged(made)(x), made(x), atol=2e-5, rtol=1e-5)
     for name, values in made.state_dict().items():
         assert torch.equal(values, before[name]), f"{name} of the trained network changed"
+
+
+def test_thin_products_are_part_of_the_function() -> None:
+    """They stand behind norms that shift, too."""
+    made = network("rotary")
+    adapt(made[1], "lora", 3)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for name, values in made.named_parameters():
+            if name.endswith("lora_up"):
+                values.normal_(std=0.3)
+    x = torch.randn(5, 3, 40, generator=torch.Generator().manual_seed(2))
+    made = made.eval()
+    fast = arranged(made)
+    with torch.no_grad():
+        torch.testing.assert_close(fast(x), made(x), atol=5e-5, rtol=1e-4)
+        assert (fast(x) - arranged(network("rotary"))(x)).abs().max() > 0.1
+    assert not any("lora" in name for name, _ in fast.named_parameters())
 
 
 def test_positions_still_matter() -> None:

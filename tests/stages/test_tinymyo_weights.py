@@ -11,7 +11,8 @@ import myoflow as mf
 from myoflow import weights
 from myoflow.engine import Parameters, Segment
 from myoflow.errors import InputError, PlanError
-from myoflow.network import build, fresh
+from myoflow.network import build, continued, fresh
+from myoflow.nn.adapt import merge
 from myoflow.spec import Spec
 
 
@@ -91,6 +92,46 @@ def test_weights_of_other_heads_or_positions_are_refused_where_that_is_known(tmp
     fresh(segment(weights=str(other), heads=4))
     (run / "recipe.yaml").write_text("- nothing: [of the kind")
     fresh(segment(weights=str(run), heads=2))  # nothing can be known
+
+
+def thin(folder: Path, rank: int = 2) -> tuple[Path, dict[str, torch.Tensor]]:
+    """A run trained with `adapt: lora`, and its plain network with what was learned."""
+    torch.manual_seed(7)
+    module = build(segment(adapt="lora", rank=rank))
+    with torch.no_grad():
+        for name, values in module.named_parameters():
+            if name.endswith("lora_up"):
+                values.normal_()
+    path = folder / "fold-1" / "tinymyo" / "seed-0" / "weights.safetensors"
+    path.parent.mkdir(parents=True)
+    (folder / "metrics.json").write_text('{"main": "tinymyo"}')
+    header = weights.Header("r", tuple("abc"), 100.0, "V", ("x", "y"), "tinymyo")
+    kept = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    weights.save(path, Parameters(weights={name: tensor.numpy() for name, tensor in kept.items()}), header)
+    merge(module)
+    return folder, module.state_dict()
+
+
+def test_what_lora_learned_is_part_of_the_weights(tmp_path: Path) -> None:
+    run, plain = thin(tmp_path / "run")
+    module, _ = fresh(segment(weights=str(run)))
+    assert module.state_dict().keys() == plain.keys()
+    assert all(torch.allclose(tensor, plain[name], atol=1e-6) for name, tensor in module.state_dict().items())
+    again, _ = fresh(segment(weights=str(run), adapt="lora", rank=3))
+    assert torch.allclose(again.tinymyo.blocks[0].attn.qkv.weight, plain["tinymyo.blocks.0.attn.qkv.weight"], atol=1e-6)
+    assert not again.tinymyo.blocks[0].attn.qkv.lora_up.any(), "new products begin with nothing"
+
+
+@pytest.mark.parametrize(("how", "rank"), [("full", 2), ("lora", 3), ("lora", 2)])
+def test_a_training_goes_on_from_one_with_lora(how: str, rank: int, tmp_path: Path) -> None:
+    run, plain = thin(tmp_path / "run")
+    torch.manual_seed(8)
+    module = build(segment(adapt=how, rank=rank))
+    continued(module, str(run))
+    if (how, rank) == ("lora", 2):
+        assert module.tinymyo.blocks[0].attn.qkv.lora_up.any(), "the same products go on"
+    merge(module)
+    assert all(torch.allclose(tensor, plain[name], atol=1e-6) for name, tensor in module.state_dict().items())
 
 
 def test_tensors_that_cannot_be_weights_are_refused(tmp_path: Path) -> None:

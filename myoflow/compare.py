@@ -117,6 +117,8 @@ def _answers(run: Run, model: str) -> list[Answers]:
     task, seeds = run.recipe.train.task, run.recipe.train.seeds
     run.weights_file(model)  # says which models there are
     folders = sorted(run.folder.glob("fold-*"), key=lambda path: int(path.name.partition("-")[2]))
+    if not folders:
+        raise InputError(f"{run.folder} has lost its predictions: there is no fold-1 in it")
     own = seeds[: run.metrics["models"][model]["seeds"]]
     return [
         concat([task.load(folder / model / f"seed-{seed}" / "predictions.npz") for folder in folders]) for seed in own

@@ -138,10 +138,13 @@ class Run:
         return weights.load(self.weights_file(model, fold, seed))
 
     def weights_file(self, model: str | None = None, fold: int = 1, seed: int | None = None) -> Path:
-        """Where a model's learned numbers lie. Raises InputError when there is no such model."""
+        """Where a model's learned numbers lie. Raises InputError when there is no such model or fold."""
         name = model or main_name(self.recipe)
         if name not in self.metrics["models"]:
             raise InputError(f"{self.folder} has no model '{name}'; it has {', '.join(self.metrics['models'])}")
+        folds = len(self.metrics["split"])
+        if not 1 <= fold <= folds:
+            raise InputError(f"{self.folder} has no fold {fold}; it has {'one, 1' if folds == 1 else f'1 to {folds}'}")
         seed = self.recipe.train.seeds[0] if seed is None else seed
         return self.folder / f"fold-{fold}" / name / f"seed-{seed}" / "weights.safetensors"
 

@@ -103,6 +103,16 @@ def test_a_store_of_another_kind_is_refused(one: Run, place: Path) -> None:
         evaluate(one, part(place, "strangers", ("01",), events=events))
 
 
+def test_a_fold_that_is_not_there_is_told(one: Run, place: Path) -> None:
+    for fold in (0, 2, -1):
+        with pytest.raises(InputError, match=rf"one has no fold {fold}; it has one, 1"):
+            evaluate(one, place / "data" / "tiny.zarr", fold=fold)
+    empty = shutil.copytree(place / "one", place / "empty")
+    shutil.rmtree(empty / "fold-1")
+    with pytest.raises(InputError, match="empty has lost its predictions"):
+        compare(load_run(empty), one)
+
+
 def test_two_runs_are_compared_window_by_window(place: Path, one: Run) -> None:
     other = load_run(place / "other")
     found = compare(one, other)

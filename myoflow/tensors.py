@@ -69,7 +69,8 @@ def _in_folder(path: Path) -> Path:
 
 
 def encoder_settings(path: str | Path) -> dict[str, Any]:
-    """What a run or an exported folder says of its encoder beside its tensors: the keys of its `tinymyo` stage.
+    """What a run or an exported folder says of its encoder beside its tensors: the keys of its `tinymyo` stage, and the
+    name of the stage that makes its tokens as `behind`.
 
     Tensors do not tell how many heads shared their features, so that other numbers load without an error and compute
     something else. Empty where nothing is known, as of released files.
@@ -79,11 +80,20 @@ def encoder_settings(path: str | Path) -> dict[str, Any]:
     told = read_json(folder / "config.json", {})
     if (folder / "model.safetensors").is_file():
         stages = told.get("stages", []) if isinstance(told, dict) else []
-        return next((dict(stage) for stage in stages if stage.get("stage") == "tinymyo"), {})
+        return _encoder([(stage.get("stage"), stage) for stage in stages if isinstance(stage, dict)])
     run, model = folder, None
     if not (run / "recipe.yaml").is_file() and len(folder.parents) > 2:  # RUN/fold-1/MODEL/seed-0/weights.safetensors
         run, model = folder.parents[2], folder.parent.name
     return _of_recipe(run / "recipe.yaml", model)
+
+
+def _encoder(stages: list[tuple[Any, dict[str, Any]]]) -> dict[str, Any]:
+    """The `tinymyo` stage among the names and keys of stages, and what is before it."""
+    names = [name for name, _ in stages]
+    if "tinymyo" not in names:
+        return {}
+    at = names.index("tinymyo")
+    return {**stages[at][1], "behind": names[at - 1] if at else None}
 
 
 def _of_recipe(path: Path, model: str | None) -> dict[str, Any]:
@@ -94,8 +104,7 @@ def _of_recipe(path: Path, model: str | None) -> dict[str, Any]:
     try:
         recipe = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
         stages = (recipe["baselines"] or {}).get(model) or recipe["pipeline"]
-        found: Any = next((stage["tinymyo"] for stage in stages if isinstance(stage, dict) and "tinymyo" in stage), {})
-        return dict(found or {})
+        return _encoder([next(iter(stage.items())) if isinstance(stage, dict) else (stage, {}) for stage in stages])
     except (OSError, UnicodeDecodeError, YAMLError, KeyError, TypeError, AttributeError):
         return {}
 

@@ -109,10 +109,8 @@ def load_model(
     patch, width = released.patch, released.width
     if samples % patch:
         raise InputError(f"{path} has patches of {patch} samples, which do not divide {samples}")
-    if heads is None:
-        heads = tensors.encoder_settings(path).get("heads", max(1, width // HEAD_WIDTH))
-    if "channel_embed" not in {*allow_unused, *allow_missing}:  # else positions are changed on purpose
-        tensors.agree(path, heads, positions)
+    changed = "channel_embed" in {*allow_unused, *allow_missing}  # positions are, on purpose
+    heads = _heads(path, width, heads, None if changed else positions)
     chosen = _head_name(released, head)
     places = _places(released, channels, rule, chosen)
     encoder = Encoder(
@@ -135,6 +133,17 @@ def load_model(
         own = {name: tensor for name, tensor in released.head.items() if name.split(".")[0] == HEADS[chosen]}
         fill(module, own, str(path), unused=allow_unused, missing=allow_missing)
     return Model(encoder, module, channels=channels, patch=patch, rule=rule, samples=samples).eval()
+
+
+def _heads(path: str | Path, width: int, asked: int | None, positions: str | None) -> int:
+    """How many attention heads there are. Raises InputError where weights are known to be of something else."""
+    told = tensors.encoder_settings(path)
+    if (behind := told.get("behind")) not in (None, "patch"):
+        raise InputError(f"{path} has an encoder of what {behind} gives, not of samples; mf.load_run has all of it")
+    heads: int = told.get("heads", max(1, width // HEAD_WIDTH)) if asked is None else asked
+    if positions is not None:
+        tensors.agree(path, heads, positions)
+    return heads
 
 
 def _check(path: object, **counts: object) -> None:

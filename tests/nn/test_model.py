@@ -302,5 +302,11 @@ def test_a_run_says_how_many_heads_it_has(tmp_path: Path) -> None:
         right = load(tmp_path, **sizes)(x())
         expected = encoder(x().reshape(2, CHANNELS, 5, PATCH))
     assert torch.equal(right, expected) and not torch.allclose(wrong, expected)
+    told = [{"stage": "tokens"}, {"stage": "tinymyo", "heads": 2}]
+    (tmp_path / "config.json").write_text(json.dumps({"stages": told}))
+    with pytest.raises(InputError, match="an encoder of what tokens gives, not of samples"):
+        load(tmp_path, **sizes)
+    told[0]["stage"] = "patch"
+    (tmp_path / "config.json").write_text(json.dumps({"stages": told}))
     with pytest.raises(InputError, match="was trained with heads: 2"):
         load(tmp_path, positions="rotary", heads=3)

@@ -34,6 +34,7 @@ class Answers:
     shared: ClassVar[tuple[str, ...]] = ()
     apart: ClassVar[tuple[str, ...]] = ()
     functions: ClassVar[Mapping[str, Callable[[Any], Floats]]] = {}
+    rows: ClassVar[str] = "windows"  # what a report calls them
 
     subject: Strings
     session: Strings

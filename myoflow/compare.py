@@ -50,7 +50,7 @@ def compare(
         side: {"name": name, "audit": runs[0].metrics["audit"], **scored["models"][name]}
         for side, name, runs in zip(("one", "other"), names, (ones, others), strict=True)
     }
-    shared = {key: scored[key] for key in ("windows", "subjects", "interval", "metrics")}
+    shared = {key: scored[key] for key in ("windows", "rows", "subjects", "interval", "metrics")}
     return {**shared, **sides, "differences": scored["differences"][names[1]]}
 
 

@@ -116,6 +116,7 @@ class Detections(Answers):
     said: ClassVar[tuple[str, ...]] = ("tables", "sweep", "threshold")
     shared: ClassVar[tuple[str, ...]] = ("labels",)
     functions: ClassVar[Mapping[str, Callable[[Any], Floats]]] = METRICS
+    rows: ClassVar[str] = "recordings"
 
     tables: Floats = field(converter=_floats)
     sweep: Floats = field(converter=_floats)

@@ -320,6 +320,7 @@ def summarise(
         "main": main,
         "metrics": list(metrics),
         **first.told(),
+        "rows": type(first).rows,
         "subjects": np.unique(first.subject).tolist(),
         "interval": {"level": LEVEL, **_plain_basis(basis)},
         "models": {name: _model(seeds, metrics, options) for name, seeds in ordered.items()},

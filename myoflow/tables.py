@@ -197,7 +197,9 @@ def _scored(metrics: Mapping[str, Any], measures: Mapping[str, Measure]) -> Tabl
 
 
 def _tested(metrics: Mapping[str, Any]) -> str:
-    return f"{metrics['windows']} test windows of {len(metrics['subjects'])} subjects"
+    count = len(metrics["subjects"])
+    rows = metrics.get("rows", "windows")
+    return f"{metrics['windows']} test {rows} of {count} {'subject' if count == 1 else 'subjects'}"
 
 
 def _interval(metrics: Mapping[str, Any]) -> str:

@@ -73,6 +73,7 @@ class Transcripts(Answers):
     its weights; it is kept in its folder, not with the answers.
     """
 
+    rows: ClassVar[str] = "utterances"
     said: ClassVar[tuple[str, ...]] = (
         "greedy", "decoded", "unaided", "heard", "heard_plain", "audio", "mcd", "frames", "phones_right", "phones",
         "told_of",

@@ -215,7 +215,7 @@ def test_a_run_from_recipe_to_report(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert set(scores) == {"cler", "miss_rate", "false_per_hour"}
     assert run.metrics["moments"] > 0 and 0 <= scores["miss_rate"]["value"] <= 1
     page = (run.folder / "report.html").read_text()
-    assert "false alarms" in page and "flexion" in page
+    assert "false alarms" in page and "flexion" in page and "1 test recordings of 1 subject." in page
     history = (run.folder / "fold-1" / "tinymyo" / "seed-0" / "history.jsonl").read_text().splitlines()
     losses = [float(line.split('"loss": ')[1].split(",")[0]) for line in history]
     assert losses[-1] < losses[0]

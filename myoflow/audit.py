@@ -56,10 +56,18 @@ class Audit:
         for part in learned:
             touched |= overlapping(test.places(), part.places(), length)
         self.shared += int(touched.sum())
-        known = [set(part.units("subject").tolist()) for part in learned]
-        self.subjects |= set(test.units("subject").tolist()) & set().union(*known)
+        known = [self._people(part) for part in learned]
+        self.subjects |= self._people(test) & set().union(*known)
         ids = [{part.ids[i] for i in np.unique(part.recording)} for part in learned]
         self._look_for_twins({test.ids[i] for i in np.unique(test.recording)}, set().union(*ids))
+
+    def _people(self, examples: Any) -> set[str]:
+        """Subjects by dataset and name: a further store of the same dataset holds the same people."""
+        found = set()
+        for subject in set(examples.units("subject").tolist()):
+            name, slash, own = subject.rpartition("/")
+            found.add(f"{self.stores[name + slash].dataset or name}/{own}")
+        return found
 
     def _look_for_twins(self, test: set[str], learned: set[str]) -> None:
         """Recordings that are the same under two names, one of them trained on."""
@@ -88,7 +96,7 @@ class Audit:
             many = len(self.subjects)
             people = "One person is" if many == 1 else f"{many} people are"
             text = f"{people} both trained and tested on (split by {by}): the score says nothing about new people."
-            yield Finding("people", False, text)
+            yield Finding("people", by == "subject", text)  # held out, and learned from another store
         else:
             yield Finding("people", False, "No person is both trained and tested on.")
 

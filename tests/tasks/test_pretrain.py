@@ -142,6 +142,17 @@ def test_a_channel_or_a_unit_that_a_store_does_not_have(place: Path, run) -> Non
             run_recipe(load("tiny_run.yaml", [change]), out=place / "bad")
 
 
+def test_a_person_held_out_and_learned_from_another_store_of_the_dataset_is_told(place: Path, run) -> None:
+    """The fourth person is tested on, and stands in a further store of the same dataset that is learned whole."""
+    found = {row["about"]: row for row in run.metrics["audit"]}
+    assert found["people"]["text"] == "No person is both trained and tested on."
+    changes = ["data.also={again: {dataset: tiny}}", "train.epochs=1", "baselines=null"]
+    doubled = run_recipe(load("tiny_run.yaml", changes), out=place / "doubled")
+    found = {row["about"]: row for row in doubled.metrics["audit"]}
+    assert found["people"]["text"].startswith("One person is both trained and tested on") and found["people"]["leak"]
+    assert found["recordings"]["leak"], "and so are the recordings"
+
+
 # --- one loop, killed and shared out --------------------------------------------------------------------------------
 
 

@@ -75,10 +75,14 @@ def stamped(values: Array, stamps: Array, arrived_s: float, signal: Signal) -> l
 
 @frozen
 class Match:
-    """How a source's channels become those of a decoder: rows in order, and a factor for each."""
+    """How a source's channels become those of a decoder: rows in order, and a factor for each.
+
+    `told` says in words that they are taken by their order, where their names are not those of the decoder.
+    """
 
     rows: tuple[int, ...]
     factors: tuple[float, ...]
+    told: str | None = None
 
     def __call__(self, values: Array) -> Array:
         """Samples `(channel, time)` as float32 in the decoder's channels and units."""
@@ -96,25 +100,34 @@ def match(signal: Signal, wanted: Spec) -> Match:
     """Fit a source to what a decoder was made for: by channel name where the names are there, else by order.
 
     Raises:
-        InputError: another rate, units that do not convert, or channels that cannot be told.
+        InputError: another rate, units that do not convert, or channels that cannot be told or are mixed up.
     """
     if abs(signal.rate_hz - wanted.rate_hz) > 1e-6 * wanted.rate_hz:
         raise InputError(
             f"the source gives {signal.rate_hz:g} Hz, but the pipeline takes {wanted.rate_hz:g} Hz; set the device's "
             f"rate, or train a recipe that begins with `resample: {{rate: ...}}` on data of the device's rate"
         )
-    count = wanted.size("channel")
+    count, told = wanted.size("channel"), None
     if set(wanted.channels) <= set(signal.channels):
         rows = tuple(signal.channels.index(name) for name in wanted.channels)
     elif len(signal.channels) == count:
+        for name, other in zip(signal.channels, wanted.channels, strict=True):
+            if name != other and name in wanted.channels:
+                raise InputError(
+                    f"the source has a channel {name} where the pipeline takes {other}, and not all of "
+                    f"{', '.join(wanted.channels)}; choose with `channels=` in the source, such as ?channels=2,1,3"
+                )
         rows = tuple(range(count))
+        told = (
+            f"the source's channels ({', '.join(signal.channels)}) are taken for {', '.join(wanted.channels)}, in order"
+        )
     else:
         raise InputError(
             f"the source gives {len(signal.channels)} channels ({', '.join(signal.channels)}), but the pipeline takes "
             f"{count} ({', '.join(wanted.channels)}); choose with `channels=` in the source, such as ?channels=1,2,3"
         )
     scale = _scale(signal.units, wanted.units)
-    return Match(rows, tuple(signal.gain[row] * scale for row in rows))
+    return Match(rows, tuple(signal.gain[row] * scale for row in rows), told)
 
 
 def _scale(given: str, wanted: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -42,6 +43,8 @@ def run_stream(
     if gaps not in get_args(Policy):
         close = did_you_mean(gaps, get_args(Policy)) or "."
         raise InputError(f"--gaps {gaps}{close} Policies: {', '.join(get_args(Policy))}")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise InputError(f"--seconds must be above 0, got {seconds:g}")
     asked = [parse(text, SINKS) for text in sinks]
     outlets = Outlets()
     session = stream(
@@ -54,7 +57,7 @@ def run_stream(
         notice=outlets.notice,
         **options,
     )
-    for line in session.decoder.told:
+    for line in (*session.decoder.told, *([session.match.told] if session.match.told else [])):
         print(line, file=sys.stderr)
     if seconds is not None:
         session.stop_after(seconds)
@@ -92,9 +95,12 @@ def _tell(session: Session) -> None:
 
 def _seconds(text: str, option: str) -> float:
     try:
-        return float(coerce(text, Seconds, text=True))
+        found = float(coerce(text, Seconds, text=True))
     except Mismatch as error:
         raise InputError(f"{option}: {error}") from None
+    if found < 0:
+        raise InputError(f"{option}: a time must not be below zero, got '{text}'")
+    return found
 
 
 def run_calibrate(

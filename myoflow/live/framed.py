@@ -88,6 +88,8 @@ class Framed:
             raise InputError(
                 f"{self._place} sent a frame of {len(values)} channels after it had said that it has {self._count}"
             )
+        if self.signal.dtype.startswith("int") and values.dtype.name != self.signal.dtype:
+            raise InputError(f"{self._place} sent {values.dtype.name} after {self.signal.dtype}; keep to one kind")
         if self._rows is not None:
             values = values[self._rows]
         return Block(values, arrived_s, first=frame.first, stamp_s=frame.stamp_s)
@@ -120,7 +122,11 @@ class Framed:
         self, told: dict[str, Any], rate: float | None, units: str | None, gain: float | None, dtype: str
     ) -> Signal:
         try:
+            if not isinstance(told["channels"], list):
+                raise ValueError("channels must be a list of names")
             channels = tuple(str(name) for name in told["channels"])
+            if len(set(channels)) != len(channels):
+                raise ValueError("two channels have one name")
             given = told.get("gain", 1.0) if gain is None else gain
             gains = tuple(float(g) for g in given) if isinstance(given, list) else (float(given),) * len(channels)
             rate_hz = float(told["rate"] if rate is None else rate)

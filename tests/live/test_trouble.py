@@ -15,12 +15,15 @@ from typer.testing import CliRunner
 import myoflow as mf
 from myoflow.cli import app
 from myoflow.errors import InputError, MyoflowError
-from myoflow.live.block import Block, Signal
+from myoflow.live import frames
+from myoflow.live.block import Block, Signal, match
 from myoflow.live.chunks import Chunks
+from myoflow.live.framed import Framed
 from myoflow.live.outlets import Outlets
 from myoflow.live.output import Notice
 from myoflow.live.recorder import JOURNALS, Recorder
 from myoflow.live.sink import SINKS, Quiet, Sink
+from myoflow.live.source import Ended
 from myoflow.live.timeline import Timeline
 from myoflow.pipeline import Pipeline
 from myoflow.run import Run
@@ -75,6 +78,78 @@ def test_zero_stands_in_where_gaps_are_zero_and_whole_numbers_are_left_alone() -
     np.testing.assert_array_equal(piece.values, np.where(good, bad, 0))
     counts = np.full((2, 5), np.iinfo(np.int32).min, np.int32)
     assert line.feed(Block(counts, 0.1))[0].values is counts
+
+
+def opened(*parts: bytes) -> Framed:
+    """A source that sends these frames and then ends."""
+    left = list(parts)
+
+    def receive(timeout_s: float) -> bytes:
+        if not left:
+            raise Ended
+        return left.pop(0)
+
+    return Framed(receive, lambda: None, "test")
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        ({"gain": float("nan")}, "do not go together"),
+        ({"gain": [1.0, 0.0]}, "do not go together"),
+        ({"gain": [1.0]}, "do not go together"),
+        ({"rate": float("inf")}, "do not go together"),
+        ({"rate": "fast"}, "could not convert"),
+        ({"channels": "E1"}, "channels must be a list of names"),
+        ({"channels": ["E1", "E1"]}, "two channels have one name"),
+        ({"channels": []}, "do not go together"),
+    ],
+)
+def test_a_description_that_makes_no_sense_is_refused(told: dict[str, object], why: str) -> None:
+    fields = {"channels": ["E1", "E2"], "rate": 1000.0, "units": "uV", "gain": 1.0, **told}
+    with pytest.raises(InputError, match=f"test: its description .* is not one: .*{why}"):
+        opened(frames._pack(frames.DESCRIPTION, json.dumps(fields).encode()), frames.samples(X[:, :5], 0))
+
+
+def test_counts_do_not_turn_into_other_numbers_on_the_way() -> None:
+    hello = frames.description(("E1", "E2"), 1000.0, "uV", 0.5)
+    counts = np.ones((2, 5), np.int16)
+    source = opened(hello, frames.samples(counts, 0), frames.samples(X[:, :5], 5))
+    assert source.read(0.1) is not None
+    with pytest.raises(InputError, match="test sent float32 after int16"):
+        source.read(0.1)
+
+
+def test_channels_with_other_names_are_taken_in_order_and_told_but_not_for_each_other() -> None:
+    wanted = Spec.signal(("E1", "E2", "E3"), 1000.0, units="uV")
+
+    def named(*names: str) -> Signal:
+        return Signal(names, 1000.0, "uV")
+
+    assert (
+        match(named("E3", "E1", "E2"), wanted).rows == (1, 2, 0) and match(named("E3", "E1", "E2"), wanted).told is None
+    )
+    other = match(named("a", "b", "c"), wanted)
+    assert (
+        other.rows == (0, 1, 2)
+        and str(other.told) == "the source's channels (a, b, c) are taken for E1, E2, E3, in order"
+    )
+    with pytest.raises(InputError, match=r"a channel E2 where the pipeline takes E1, and not all of E1, E2, E3"):
+        match(named("E2", "E1", "x"), wanted)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--seconds", "-1"), "--seconds must be above 0, got -1"),
+        (("--seconds", "nan"), "--seconds must be above 0, got nan"),
+        (("--patience", "-3 s"), "--patience: a time must not be below zero, got '-3 s'"),
+        (("--lag", "-1 ms"), "--lag: a time must not be below zero, got '-1 ms'"),
+    ],
+)
+def test_times_that_make_no_sense_are_refused(option: tuple[str, str], said: str, run: Run) -> None:
+    done = CliRunner().invoke(app, ["stream", "plain", "--source", "replay?speed=max", "--sink", "jsonl:o", *option])
+    assert isinstance(done.exception, InputError) and str(done.exception) == said
 
 
 class Full(io.BytesIO):

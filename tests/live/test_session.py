@@ -65,6 +65,9 @@ def random_parameters(pipeline: Pipeline, spec: Spec) -> Parameters:
         y = None if step.index <= window else np.arange(len(before)) % max(1, len(spec.labels))
         if y is not None and "target" in plan.output.dims:
             y = rng.standard_normal((len(before), *map(int, plan.output.sizes[1:])))  # type: ignore[arg-type]
+        if y is not None and "frame" in step.before.dims:  # what each frame bears, often nothing
+            kinds = rng.integers(0, len(spec.labels) + 1, before.shape[:2])
+            y = np.eye(len(spec.labels) + 1)[kinds][..., 1:]
         states[step.index] = step.stage.fit(step.before, [(before, y)])
     network = learned(plan, window + 1)
     weights = {}

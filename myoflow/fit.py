@@ -226,6 +226,14 @@ class _Transform:
             yield self(x), y
 
 
+def _untaught(network: Segment) -> Iterator[str]:
+    """What to say of an encoder that stays as it was drawn: possible, but seldom meant."""
+    for stage in network.stages:
+        how = getattr(stage, "adapt", "full")
+        if how != "full" and getattr(stage, "weights", None) is None:
+            yield f"{stage.name} has adapt: {how} and no weights: what stays as it is was never trained"
+
+
 def _train(
     network: Segment,
     transform: _Transform,
@@ -256,6 +264,8 @@ def _train(
         if settings.start is not None:
             continued(module, settings.start)
             told = (*told, f"training goes on from {settings.start}")
+        else:
+            told = (*told, *_untaught(network))
         settings.task.begin(module, split.train)
     for text in told:
         progress.say(text)

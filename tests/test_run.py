@@ -249,6 +249,14 @@ def test_weights_that_are_not_there_are_told_before_any_data_is_read(change: str
     assert not Path("weightless").exists()
 
 
+def test_an_encoder_that_is_frozen_as_it_was_drawn_is_told(here: Path) -> None:
+    changes = ["pipeline.tinymyo.adapt=frozen", "train.epochs=1", "train.seeds=[0]", "baselines=null"]
+    run = run_recipe(load("tiny_run.yaml", changes), out=here / "frozen")
+    assert "tinymyo has adapt: frozen and no weights" in (run.folder / "log.txt").read_text()
+    run = run_recipe(load("tiny_run.yaml", [*changes, "train.start=frozen"]), out=here / "on")
+    assert "no weights" not in (run.folder / "log.txt").read_text()
+
+
 def test_folds_test_every_subject_once(here: Path) -> None:
     recipe = load("tiny_run.yaml", ["data.split.valid=none", "data.split.test=null", "data.split.folds=4", "train.epochs=1", "train.seeds=[0]"])  # fmt: skip  # noqa: E501
     run = run_recipe(recipe, out=here / "folds")

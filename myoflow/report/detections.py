@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from myoflow.report.figures import GRID, HALF, MUTED, PAPER, SERIES, canvas, styled, svg
+from myoflow.report.figures import HALF, MUTED, PAPER, SERIES, canvas, styled, svg
 from myoflow.report.summary import Grid, Picture, Section
 
 SHOWN = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # thresholds with a row of their own
@@ -72,11 +72,10 @@ def precision_figure(models: Mapping[str, Any]) -> str:
                 if recall is not None and precision is not None
             ]
             if points:
-                ax.plot(*zip(*points, strict=True), color=color, label=name, marker=".", markersize=3)
+                ax.plot(*zip(*points, strict=True), color=color, marker=".", markersize=3)
             spot = [100 * value for value in _spot(model["table"])]
-            ax.plot(*spot, "o", color=color, markersize=7, markeredgecolor=PAPER)
-        ax.axline((100, 100), slope=1, color=GRID, linewidth=0.6)
-        ax.set(xlabel="recall, %", ylabel="precision, %", xlim=(0, 101), ylim=(0, 101))
+            ax.plot(*spot, "o", color=color, label=name, markersize=7, markeredgecolor=PAPER)
+        ax.set(xlabel="recall, %", ylabel="precision, %", xlim=(None, 101), ylim=(None, 101))
         ax.legend(fontsize=8, labelcolor=MUTED)
         return svg(figure, "Precision over recall at every threshold")
 

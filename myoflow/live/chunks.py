@@ -57,8 +57,11 @@ class _Pieces:
         count = len(self.signal.channels)
         if values.ndim != 2 or values.shape[0] != count:
             raise InputError(f"expected pieces of shape (channel {count}, time), got {values.shape}")
+        if values.dtype.kind not in "iuf":
+            raise InputError(f"expected pieces of numbers, got {values.dtype}")
         first, self._first = self._first, self._first + values.shape[1]
-        return Block(values.astype(self.signal.dtype, copy=False), time.perf_counter(), first=first)
+        # of its own: whoever gives pieces may fill the same array again while this one waits
+        return Block(np.array(values, self.signal.dtype), time.perf_counter(), first=first)
 
     def close(self) -> None:
         self._pieces = iter(())

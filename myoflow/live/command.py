@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, get_args
+from typing import Any
 
 from myoflow.errors import InputError, MyoflowError, did_you_mean
 from myoflow.live import stream
@@ -18,7 +18,6 @@ from myoflow.live.outlets import Outlets
 from myoflow.live.session import Session
 from myoflow.live.sink import SINKS
 from myoflow.live.summary import Summary
-from myoflow.live.timeline import Policy
 from myoflow.typed import Mismatch, Seconds, coerce
 
 
@@ -40,9 +39,6 @@ def run_stream(
         InputError, PlanError: see `mf.stream`.
         MyoflowError: the source broke, or did not come back; at the end, a sink or the recorder broke on the way.
     """
-    if gaps not in get_args(Policy):
-        close = did_you_mean(gaps, get_args(Policy)) or "."
-        raise InputError(f"--gaps {gaps}{close} Policies: {', '.join(get_args(Policy))}")
     if seconds is not None and not 0 < seconds < math.inf:
         raise InputError(f"--seconds must be above 0, got {seconds:g}")
     asked = [parse(text, SINKS) for text in sinks]

@@ -226,7 +226,15 @@ def _recordings(folder: Path) -> Iterator[Recording]:
     """The recordings that a journal holds."""
     if not (folder / "about.json").is_file():
         return  # killed before the first sample
-    told = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    try:
+        told = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        for name in ("subject", "session", "signal", "dtype", "labels"):
+            told[name]
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"the journal {folder} of a session that was killed does not say what it holds ({error!r}); "
+            "move it out of the store, then others can be recorded there"
+        ) from None
     lines = list(_lines(folder / "outputs.jsonl"))
     cuts = sorted({line["restart"] for line in lines if "restart" in line})
     stretches = list(_stretches(folder, cuts))

@@ -81,6 +81,7 @@ class Session:
             if context.spec is None:
                 self.decoder = Decoder(pipeline.plan(connection.signal.spec()), pipeline.parameters)
             self.match = match(connection.signal, self.decoder.plan.input)
+            self._timeline = Timeline(connection.signal, gaps, self._notice)
         except BaseException:
             connection.close()
             raise
@@ -97,7 +98,6 @@ class Session:
         self._listener = listen(plan) if listen is not None else None
         self._ahead = self._listener.delay_s if self._listener is not None else 0.0  # of its sound
         self._tally = Tally(self.signal.rate_hz, plan.output.delay_s + self._ahead)
-        self._timeline = Timeline(self.signal, gaps, self._notice)
         self._due: list[_Due] = []
         self._made: deque[tuple[int, int]] = deque()
         self._origin = self._count = self._pushed = 0

@@ -6,11 +6,12 @@ import heapq
 from collections import deque
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from attrs import frozen
 
+from myoflow.errors import InputError, did_you_mean
 from myoflow.live.block import Block, Signal
 from myoflow.live.clock import Drift, Stamps
 from myoflow.live.output import Notice
@@ -49,6 +50,10 @@ class Timeline:
     """
 
     def __init__(self, signal: Signal, policy: Policy, notice: Callable[[Notice], None]) -> None:
+        """Raises InputError: there is no such policy."""
+        if policy not in get_args(Policy):
+            close = did_you_mean(policy, get_args(Policy)) or "."
+            raise InputError(f"gaps: there is no '{policy}'{close} Policies: {', '.join(get_args(Policy))}")
         self.signal, self.policy, self._notice = signal, policy, notice
         self.next = 0  # number of the next sample
         self.drift = Drift(signal.rate_hz, signal.pace or 1.0)

@@ -61,7 +61,7 @@ def test_a_signal_ends_it_with_a_summary_and_exit_code_0(run: Run, place: Path, 
     "words, message",
     [
         (["nowhere"], "there is no recipe 'nowhere'"),
-        (["plain", "--gaps", "holt"], "--gaps holt; did you mean 'hold'?"),
+        (["plain", "--gaps", "holt"], "gaps: there is no 'holt'; did you mean 'hold'?"),
         (["plain", "--lag", "5"], "--lag: '5' has no unit"),
         (["plain", "--sink", "wav:x.wav", "--source", "replay?speed=max"], "sink wav takes a signal"),
         (["plain", "--model", "svm"], "has no model 'svm'; it has"),

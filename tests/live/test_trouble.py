@@ -152,6 +152,30 @@ def test_times_that_make_no_sense_are_refused(option: tuple[str, str], said: str
     assert isinstance(done.exception, InputError) and str(done.exception) == said
 
 
+def test_an_array_that_is_filled_again_is_not_read_twice() -> None:
+    """A driver's buffer, given over and over, while pieces wait for the decoder."""
+    buffer = np.empty((2, 100), np.float32)
+
+    def pieces() -> Iterator[np.ndarray]:
+        for piece in chunks(X, 100):
+            buffer[...] = piece
+            yield buffer
+
+    session = mf.stream(Pipeline([mf.Rectify()]), Chunks(pieces(), SIGNAL))
+    np.testing.assert_array_equal(np.concatenate([output.values for output in session], axis=1), np.abs(X))
+
+
+@pytest.mark.parametrize("piece", [np.zeros((2, 5), complex), np.array([["a"] * 5] * 2), np.zeros((2, 5), bool)])
+def test_pieces_that_are_no_numbers_are_refused(piece: np.ndarray) -> None:
+    with pytest.raises(InputError, match="expected pieces of numbers, got"):
+        list(mf.stream(Pipeline([mf.Rectify()]), Chunks([piece], SIGNAL)))
+
+
+def test_a_policy_that_is_none_is_refused_in_python_too() -> None:
+    with pytest.raises(InputError, match=r"gaps: there is no 'foo'\. Policies: hold, zero, restart"):
+        mf.stream(Pipeline([mf.Rectify()]), Chunks(chunks(X, 100), SIGNAL), gaps="foo")  # type: ignore[arg-type]
+
+
 class Full(io.BytesIO):
     """A file on a disk with room for so many bytes, then none."""
 
@@ -216,6 +240,16 @@ def test_a_place_that_cannot_be_written_is_told_before_the_stream(tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file.*"):
         Recorder(tmp_path / "file" / "s.zarr")
+
+
+@pytest.mark.parametrize("about", ["", "{", "[]", '{"subject": "a"}'])
+def test_a_damaged_journal_is_told_with_its_place(about: str, tmp_path: Path) -> None:
+    folder = tmp_path / "s.zarr" / JOURNALS / "20261126T080000"
+    Recorder(tmp_path / "s.zarr")
+    folder.mkdir(parents=True)
+    (folder / "about.json").write_text(about)
+    with pytest.raises(InputError, match=r"20261126T080000 of a session that was killed does not say what it holds"):
+        Recorder(tmp_path / "s.zarr")
 
 
 @frozen

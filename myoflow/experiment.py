@@ -20,7 +20,7 @@ from myoflow.errors import InputError
 from myoflow.files import cache_folder, read_json, write_json
 from myoflow.fit import Fitted, Split, fit_model, fit_signals, learned
 from myoflow.mix import Others
-from myoflow.models import main_name, plan_recipe
+from myoflow.models import main_name, plan_recipe, same_recipe
 from myoflow.parity import apart, compare, inexact, reference_plans, without_memory
 from myoflow.pipeline import Plan, compile_steps
 from myoflow.prepare import Signal, find_cut, input_spec, key, signals
@@ -125,19 +125,14 @@ class Experiment:
             raise InputError(f"{self.store.path} has changed since {self.folder} began; start a new run")
 
     def _same_recipe(self) -> None:
-        """Refuse to go on with a recipe that was changed: what is there was not made by it."""
+        """Refuse to go on with a recipe that was changed, and keep what it is for each model."""
+        same_recipe(self.folder, self.recipe, self.plans)
         path = self.folder / "data.json"
         kept = read_json(path, {})
-        known = kept.get("models", {})
-        now = {name: self.recipe.part_digest(None if name == self.main else name) for name in self.plans}
-        for name, digest in now.items():
-            if known.get(name, digest) != digest:
-                raise InputError(
-                    f"{self.folder / 'recipe.yaml'} has been changed since {name} was trained by it; undo that, or run "
-                    "it as a recipe of its own. Seeds, metrics and baselines may be added to a run"
-                )
-        if known != {**known, **now}:
-            write_json(path, {**kept, "models": {**known, **now}})
+        parts = {name: self.recipe.part(None if name == self.main else name) for name in self.plans}
+        models = {**kept.get("models", {}), **parts}
+        if kept.get("models") != models:
+            write_json(path, {**kept, "models": models})
 
     def _seeds(self, name: str) -> tuple[int, ...]:
         """Models without a network do not depend on the seed and are fitted once."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from myoflow import mix, network
 from myoflow.backend import load_backend
 from myoflow.errors import InputError, PlanError
+from myoflow.files import read_json
 from myoflow.fit import learned
 from myoflow.heads import Heads
 from myoflow.pipeline import Pipeline, Plan, engine_of
@@ -99,6 +101,36 @@ def require_backends(plans: Mapping[str, Plan]) -> None:
         reason = engine_of(name).missing(load_backend(name))
         if reason:
             raise InputError(f"backend '{name}' cannot run on this machine: {reason}")
+
+
+def same_recipe(folder: Path, recipe: Recipe, names: Iterable[str]) -> None:
+    """Raise InputError when a run's recipe was changed since a model was trained: what is there was not made by it.
+
+    Fields that another version of myoflow has, or has no more, count for nothing.
+    """
+    known = read_json(folder / "data.json", {}).get("models", {})
+    for name in names:
+        before, now = known.get(name), recipe.part(None if name == main_name(recipe) else name)
+        where = changed(before, now) if isinstance(before, dict) else None
+        if where is not None:
+            raise InputError(
+                f"{folder / 'recipe.yaml'}: {where} has been changed since {name} was trained by it; undo that, or run "
+                "it as a recipe of its own. Seeds, metrics and baselines may be added to a run"
+            )
+
+
+def changed(before: Any, now: Any, place: str = "") -> str | None:
+    """Where plain values differ, as dotted keys; None where they agree in all keys that both have."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        shared = [key for key in before if key in now]
+        if before and now and not shared:
+            return place
+        places = (changed(before[key], now[key], f"{place}.{key}".lstrip(".")) for key in shared)
+        return next((found for found in places if found is not None), None)
+    if isinstance(before, (list, tuple)) and isinstance(now, (list, tuple)) and len(before) == len(now):
+        places = (changed(one, other, place) for one, other in zip(before, now, strict=True))
+        return next((found for found in places if found is not None), None)
+    return None if before == now else place
 
 
 def require_weights(recipe: Recipe, plans: Mapping[str, Plan]) -> None:

@@ -125,20 +125,23 @@ class Recipe:
         }  # nor where files came from
         return hashlib.sha256(emit(filled).encode()).hexdigest()[:12]
 
-    def part_digest(self, baseline: str | None = None) -> str:
-        """Short SHA-256 of what decides one model and its predictions, its own or a baseline's: data, stages, training.
+    def part(self, baseline: str | None = None) -> dict[str, Any]:
+        """What decides one model and its predictions, its own or a baseline's, as plain values: data, stages, training.
 
-        Seeds, metrics and other baselines are none of it: they may be added to a run.
+        Seeds, metrics and other baselines are none of it: they may be added to a run. Nor is where files lie.
         """
         filled = self.filled()
-        train = {key: value for key, value in filled["train"].items() if key != "seeds"}
-        data = {key: value for key, value in filled["data"].items() if key not in ("raw", "store")}
-        stages = [filled["pipeline"], filled["heads"]]
+        stages = filled["pipeline"]
         if baseline is not None:
             cut = cutting(self.pipeline)
-            stages = [filled["pipeline"][: 0 if cut is None else cut + 1], filled["baselines"][baseline]]
-        part = {"data": data, "stages": stages, "train": train, "backend": self.backend}
-        return hashlib.sha256(emit(part).encode()).hexdigest()[:12]
+            stages = [*stages[: 0 if cut is None else cut + 1], *filled["baselines"][baseline]]
+        return {
+            "data": {key: value for key, value in filled["data"].items() if key not in ("raw", "store")},
+            "pipeline": [stage if isinstance(stage, dict) else {stage: {}} for stage in stages],
+            "heads": filled["heads"] if baseline is None else {},
+            "train": {key: value for key, value in filled["train"].items() if key != "seeds"},
+            "backend": self.backend,
+        }
 
     def located(self, error: PlanError, baseline: str | None = None, head: str | None = None) -> RecipeError:
         """A planning error with the place of its stage and field in the recipe's file.

@@ -17,7 +17,7 @@ from myoflow.backend import load_backend
 from myoflow.errors import InputError
 from myoflow.files import locked, read_json, write_json, write_text
 from myoflow.fit import learned
-from myoflow.models import main_name, pipelines, plan_recipe, require_backends, require_weights
+from myoflow.models import main_name, pipelines, plan_recipe, require_backends, require_weights, same_recipe
 from myoflow.pipeline import engine_of
 from myoflow.prepare import find_cut
 from myoflow.progress import Progress, logged
@@ -256,6 +256,7 @@ def load_run(path: str | Path) -> Run:
     metrics = read_json(folder / "metrics.json", None)
     if metrics is None:
         raise InputError(f"{folder} has not finished; continue it with `myoflow run --resume {folder}`")
+    same_recipe(folder, recipe, [name for name in metrics["models"] if name in pipelines(recipe)])
     return Run(folder, recipe, metrics)
 
 

@@ -13,7 +13,7 @@ import myoflow as mf
 from myoflow import experiment, train
 from myoflow.errors import InputError, RecipeError
 from myoflow.files import locked
-from myoflow.models import plan_recipe
+from myoflow.models import changed, plan_recipe
 from myoflow.recipe import load
 from myoflow.run import Run, load_run, resume_run, run_recipe
 from myoflow.spec import Spec
@@ -153,6 +153,11 @@ def test_predict_refuses_what_it_was_not_trained_on(place: Path, here: Path) -> 
         ("lr: 0.002", "lr: 0.5"),
         ("width: 16", "width: 32"),
         ("set: hudgins", "set: [rms]"),
+        (
+            "bandpass: {low: 20 Hz, high: 90 Hz, order: 4, zero_phase: false, start: first, design_rate: null}",
+            "rectify",
+        ),
+        ("  - vote: {span: 3}\n", ""),
     ],
 )
 def test_a_recipe_that_was_changed_is_not_told_of_what_another_made(
@@ -165,11 +170,35 @@ def test_a_recipe_that_was_changed_is_not_told_of_what_another_made(
     assert was in text
     path.write_text(text.replace(was, edited))
     metrics = (folder / "metrics.json").read_bytes()
-    with pytest.raises(InputError, match=r"recipe\.yaml has been changed since (tinymyo|lda) was trained by it"):
-        resume_run(folder)
+    for again in (resume_run, load_run):
+        with pytest.raises(
+            InputError, match=r"recipe\.yaml: .* has been changed since (tinymyo|lda) was trained by it"
+        ):
+            again(folder)
     assert (folder / "metrics.json").read_bytes() == metrics
     path.write_text(text)
     resume_run(folder)
+
+
+def test_what_differs_is_named_and_fields_of_other_versions_are_not() -> None:
+    before = {
+        "data": {"split": {"test": [4]}, "gone": 1},
+        "pipeline": [{"bandpass": {"low": "20 Hz"}}, {"rectify": {}}],
+    }
+    now = {
+        "data": {"split": {"test": [4]}, "new": 2},
+        "pipeline": [{"bandpass": {"low": "20 Hz"}}, {"rectify": {"x": 1}}],
+    }
+    assert changed(before, now) is None
+    now["data"]["split"]["test"] = [4, 5]  # type: ignore[call-overload]
+    assert changed(before, now) == "data.split.test"
+    now["data"] = before["data"]
+    now["pipeline"] = [{"bandpass": {"low": "40 Hz"}}, {"rectify": {}}]
+    assert changed(before, now) == "pipeline.bandpass.low"
+    now["pipeline"] = [{"highpass": {"low": "20 Hz"}}, {"rectify": {}}]
+    assert changed(before, now) == "pipeline"
+    now["pipeline"] = [{"bandpass": {"low": "20 Hz"}}]
+    assert changed(before, now) == "pipeline"
 
 
 def test_seeds_and_metrics_may_be_added_to_a_run(place: Path, here: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 import attrs
 from attrs import frozen as plain_frozen
 
-from myoflow.errors import PlanError
+from myoflow.errors import InputError, PlanError
 from myoflow.task import Measure, Task, View, task
 from myoflow.typed import Mismatch, Seconds, frozen
 
@@ -218,7 +218,10 @@ class Events(Task):
         """The threshold to detect by: the recipe's, or the one that was chosen for this model."""
         if self.threshold != "auto":
             return self.threshold
-        return float(parameters.states[len(plan.steps) - 1]["threshold"])
+        chosen = parameters.states.get(len(plan.steps) - 1, {}).get("threshold")
+        if chosen is None:
+            raise InputError("train.threshold: auto has chosen none for this model: it was trained with a number")
+        return float(chosen)
 
     def _releases(self, plan: Plan) -> set[int]:
         return {plan.output.labels.index(name) for name in self.releases}

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
 
 
+LONGEST = 1 << 20  # bytes of a line
+
+
 @SOURCES.add("stdin")
 @frozen
 class Stdin(Source):
@@ -121,6 +124,10 @@ class _Text:
                 raise
             self._kept, data = self._kept + b"\n", b"\n"  # a last line without its end
         if not data or b"\n" not in self._kept:
+            if len(self._kept) > LONGEST:
+                raise InputError(
+                    f"stdin, line {self._line + 1}: {LONGEST:,} bytes without an end are no line of numbers"
+                )
             return None
         whole, _, self._kept = self._kept.rpartition(b"\n")
         rows = []

@@ -170,6 +170,7 @@ def test_stdin_as_frames(monkeypatch: pytest.MonkeyPatch) -> None:
         ("1,2,3\n1,x,3\n", "stdin, line 2: '1,x,3' is not a line of numbers"),
         ("1 2 3\n\n1 2\n", "stdin, line 3: 2 numbers, but 3 before"),
         ("", "stdin ended before there was a line of numbers"),
+        ("1" * 1_200_000, "stdin, line 1: 1,048,576 bytes without an end are no line of numbers"),
     ],
 )
 def test_stdin_says_which_line_is_wrong(text: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import attrs
 from attrs.validators import and_, ge, lt
 
+from myoflow.errors import PlanError
+from myoflow.spec import EVENTS
 from myoflow.task import Measure, Task, View, task
 from myoflow.typed import frozen
 
@@ -46,8 +48,13 @@ class Classify(Task):
     curve: ClassVar[str | None] = "accuracy"
 
     def check(self, plan: Plan) -> None:
-        """The pipeline ends in scores per label."""
+        """The pipeline ends in scores per label, one a window."""
         plan.output.size("label")
+        if plan.output.dims == EVENTS:
+            last = plan.steps[-1]
+            raise PlanError(
+                f"{last.stage.name} says what happens in each frame here: that is train.task: events", last.index
+            )
 
     def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Windows]:
         """Labelled windows."""

@@ -80,7 +80,9 @@ class Events(Task):
         last = plan.steps[-1]
         if plan.output.dims != EVENTS:
             given = f"{last.stage.name} gives {plan.output.describe()}"
-            raise PlanError(f"train.task: events needs a pipeline that ends in detect, but {given}", last.index)
+            raise PlanError(
+                f"train.task: events needs a pipeline that ends in detect, or in lags and lda, but {given}", last.index
+            )
         _, hop, stride = _grid(plan)
         if stride % hop:
             raise PlanError(

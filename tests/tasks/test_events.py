@@ -153,6 +153,16 @@ def test_what_does_not_fit_is_said_before_anything_is_read(change: str, said: st
             plan_recipe(load(path, [change]))
 
 
+def test_frames_are_not_classified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = RECIPE[: RECIPE.index("  - strided_conv")] + "  - lags\n  - lda\n"
+    with pytest.raises(RecipeError, match=r"lda says what happens in each frame here: that is train\.task: events"):
+        plan_recipe(load(tiny.write(tmp_path, recipe)))
+    flat = recipe.replace("  - lags", "  - features: {set: hudgins}") + "train: {task: events}\n"
+    with pytest.raises(RecipeError, match="ends in detect, or in lags and lda, but lda gives"):
+        plan_recipe(load(tiny.write(tmp_path, flat)))
+
+
 def test_a_confusion_a_miss_and_a_false_alarm_by_hand() -> None:
     table = np.array([[6, 1, 3], [0, 8, 2], [4, 1, 3600]], float)  # 20 moments, 20 detections, 14 of them right
     assert float(precision(table)) == float(recall(table)) == float(f1(table)) == 0.7

@@ -157,7 +157,7 @@ def one(what: str, raw: Path, out: Path, jobs: int, reader: str | None) -> None:
     if what == "myoflow":
         import numcodecs.blosc  # noqa: F401 - as MNE's, imports are not in the time
 
-        from myoflow.conversion import convert
+        from myoflow.data.conversion import convert
         from myoflow.parallel import Workers
 
         card = card_for(reader)

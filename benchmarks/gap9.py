@@ -20,17 +20,17 @@ import attrs
 import numpy as np
 
 from myoflow.backend import load_backend
+from myoflow.data.prepare import find_cut
 from myoflow.engine import Parameters, Segment
 from myoflow.engines.mcu import capture, emit, ir, lanes, plan, quantise, ranges, reference
 from myoflow.engines.mcu import layers as q
 from myoflow.experiment import Experiment
-from myoflow.fit import learned
 from myoflow.models import main_name, plan_recipe
 from myoflow.network import build, trained
 from myoflow.pipeline import calibration_of, compile_steps
-from myoflow.prepare import find_cut
 from myoflow.progress import Progress
 from myoflow.run import load_run
+from myoflow.training.fit import learned
 
 
 def main() -> None:

@@ -18,16 +18,16 @@ from typing import Any
 import numpy as np
 
 from myoflow.backend import load_backend
+from myoflow.data.prepare import find_cut
 from myoflow.engines.mcu import lanes, plan, price, reference
 from myoflow.engines.mcu import layers as q
 from myoflow.engines.mcu.program import Build, compiled
 from myoflow.experiment import Experiment
-from myoflow.fit import learned
 from myoflow.models import main_name, plan_recipe
 from myoflow.pipeline import calibration_of
-from myoflow.prepare import find_cut
 from myoflow.progress import Progress
 from myoflow.run import load_run
+from myoflow.training.fit import learned
 
 
 def main() -> None:

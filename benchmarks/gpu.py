@@ -5,7 +5,7 @@
 The network and the plain implementation of inference.py on windows of 8 x 1000, from numpy and back to numpy: copies
 and synchronisation are part of every time. Plain eager runs in float32 and, by autocast, in bf16. Arms take turns;
 wall time, median and 99th percentile. Shares are of the GPU's product of matrices in the arm's precision, measured in
-the same run; `first` is the first call, which compiles. Training is `myoflow.train.fit` in bf16 on windows that lie in
+the same run; `first` is the first call, which compiles. Training is `training.train.fit` in bf16 on windows that lie in
 memory, its second epoch.
 """
 
@@ -23,15 +23,15 @@ import numpy as np
 import torch
 from inference import STAGES, Plain  # beside this file
 
-from myoflow import train
 from myoflow.backend import load_backend
-from myoflow.bench import gpu_speed
 from myoflow.engine import ENGINES, Parameters
+from myoflow.evaluation.bench import gpu_speed
 from myoflow.measure import percentile
 from myoflow.network import build
 from myoflow.pipeline import Pipeline
 from myoflow.recipe import load
 from myoflow.spec import Spec
+from myoflow.training import train
 
 CHANNELS = 8
 STEPS = 30  # of training, in an epoch

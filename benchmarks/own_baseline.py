@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from myoflow.answers import concat
+from myoflow.answers.base import concat
+from myoflow.answers.scores import difference, score
 from myoflow.experiment import Experiment
-from myoflow.fit import Fitted, Split, fit_model
 from myoflow.progress import Progress
 from myoflow.run import Run, load_run
-from myoflow.scores import difference, score
+from myoflow.training.fit import Fitted, Split, fit_model
 
 
 def main(place: Path, name: str | None) -> None:

@@ -166,9 +166,9 @@ def fitted(spec: Spec) -> Parameters:
 def model(arguments: argparse.Namespace) -> None:
     """TinyMyo every 100 ms."""
     from myoflow.backend import load_backend
-    from myoflow.fit import learned
     from myoflow.network import build
     from myoflow.pipeline import engine_of
+    from myoflow.training.fit import learned
 
     rate = 1000.0
     spec = Spec.signal(8, rate, labels=LABELS)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from myoflow.nn.hifigan import SHAPES, Generator, load, normalise_weights
-from myoflow.voicing import Voice
+from myoflow.speech.voicing import Voice
 
 
 def spent(run: Callable[[], object]) -> float:

@@ -17,6 +17,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from myoflow.data.source import convert_dataset as convert
     from myoflow.errors import InputError, MyoflowError, PlanError, RecipeError
     from myoflow.export.program import load_program
     from myoflow.live import stream
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from myoflow.pipeline import Pipeline
     from myoflow.recipe import load_recipe
     from myoflow.run import load_run
-    from myoflow.source import convert_dataset as convert
     from myoflow.spec import Spec
     from myoflow.store import open_store
 
@@ -39,7 +39,7 @@ _PLACES = {
     "Pipeline": "pipeline",
     "Spec": "spec",
     "Workers": "parallel",
-    "convert": "source:convert_dataset",
+    "convert": "data.source:convert_dataset",
     "load_model": "nn.model",
     "load_program": "export.program",
     "load_recipe": "recipe",

@@ -12,8 +12,8 @@ import attrs
 from attrs.validators import ge, gt, optional
 
 from myoflow import library
-from myoflow.build import load_one
 from myoflow.errors import did_you_mean
+from myoflow.language.build import load_one
 from myoflow.typed import frozen
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 
 from myoflow import library
-from myoflow.build import load_one
+from myoflow.language.build import load_one
 from myoflow.split import Split
 from myoflow.typed import Hz, Mismatch, frozen
 

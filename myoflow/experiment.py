@@ -13,21 +13,21 @@ import attrs
 import numpy as np
 
 from myoflow import weights
-from myoflow.answers import Answers, concat
-from myoflow.audit import Audit
+from myoflow.answers.base import Answers, concat
+from myoflow.data.prepare import Signal, find_cut, input_spec, key, signals
+from myoflow.data.source import labels_of, locate_store
 from myoflow.engine import Parameters
 from myoflow.errors import InputError
+from myoflow.evaluation.audit import Audit
+from myoflow.evaluation.parity import apart, compare, inexact, reference_plans, without_memory
 from myoflow.files import cache_folder, read_json, write_json
-from myoflow.fit import Fitted, Split, fit_model, fit_signals, learned
 from myoflow.mix import Others
 from myoflow.models import main_name, plan_recipe, same_recipe
-from myoflow.parity import apart, compare, inexact, reference_plans, without_memory
 from myoflow.pipeline import Plan, compile_steps
-from myoflow.prepare import Signal, find_cut, input_spec, key, signals
 from myoflow.progress import Progress
-from myoflow.source import labels_of, locate_store
 from myoflow.split import Fold
 from myoflow.task import PARTS, View
+from myoflow.training.fit import Fitted, Split, fit_model, fit_signals, learned
 
 if TYPE_CHECKING:
     from myoflow.parallel import Workers

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from myoflow.card import load_card
+from myoflow.data.prepare import find_cut
 from myoflow.pipeline import Plan
-from myoflow.prepare import find_cut
 from myoflow.report.summary import (
     Curve,
     DataRow,

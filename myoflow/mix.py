@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from myoflow.data.prepare import Signal, find_cut, input_spec, signals
+from myoflow.data.source import card_spec, locate_store
 from myoflow.engine import Parameters
 from myoflow.errors import InputError, PlanError
 from myoflow.files import cache_folder
-from myoflow.fit import fit_signals
 from myoflow.pipeline import Pipeline, Plan
-from myoflow.prepare import Signal, find_cut, input_spec, signals
 from myoflow.progress import Progress
 from myoflow.recipe import Also, Data
-from myoflow.source import card_spec, locate_store
 from myoflow.spec import Spec
 from myoflow.split import Fold, Split
 from myoflow.task import PARTS
+from myoflow.training.fit import fit_signals
 
 if TYPE_CHECKING:
     from myoflow.parallel import Workers

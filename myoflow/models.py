@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from myoflow import mix, network
 from myoflow.backend import load_backend
+from myoflow.data.prepare import find_cut
+from myoflow.data.source import card_spec
 from myoflow.errors import InputError, PlanError
 from myoflow.files import read_json
-from myoflow.fit import learned
 from myoflow.heads import Heads
 from myoflow.pipeline import Pipeline, Plan, engine_of
-from myoflow.prepare import find_cut
-from myoflow.source import card_spec
 from myoflow.stage import cutting
+from myoflow.training.fit import learned
 
 if TYPE_CHECKING:
     from myoflow.recipe import Recipe

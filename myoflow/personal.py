@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import numpy as np
 
-from myoflow.answers import concat
-from myoflow.audit import overlapping
+from myoflow.answers.base import concat
+from myoflow.data.prepare import find_cut, signals
+from myoflow.data.source import labels_of, locate_store
 from myoflow.errors import InputError
+from myoflow.evaluation.audit import overlapping
 from myoflow.files import cache_folder, write_json
-from myoflow.fit import Fitted, Split, refit
 from myoflow.live.profile import Profile
 from myoflow.models import plan_recipe
-from myoflow.prepare import find_cut, signals
 from myoflow.progress import Progress
-from myoflow.source import labels_of, locate_store
 from myoflow.split import unit_key, units_of
+from myoflow.training.fit import Fitted, Split, refit
 
 if TYPE_CHECKING:
     from myoflow.parallel import Workers

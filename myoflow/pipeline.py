@@ -106,7 +106,7 @@ class Pipeline:
     @classmethod
     def from_yaml(cls, text: str) -> Pipeline:
         """A pipeline from YAML: a list of stages, as under `pipeline:` in a recipe. Raises RecipeError."""
-        from myoflow.build import parse_stages
+        from myoflow.language.build import parse_stages
 
         stages, backends = parse_stages(text)
         return cls(stages, backends=backends)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import attrs
 
 from myoflow import library
-from myoflow.build import BAD, Builder, Placed
 from myoflow.card import load_card
-from myoflow.document import Document, Trail, emit, problem
 from myoflow.errors import InputError, PlanError, RecipeError, did_you_mean
-from myoflow.extend import REMOVED, inherit, override
+from myoflow.language.build import BAD, Builder, Placed
+from myoflow.language.document import Document, Trail, emit, problem
+from myoflow.language.extend import REMOVED, inherit, override
 from myoflow.settings import DEFAULT_TASK as DEFAULT_TASK
 from myoflow.settings import Also as Also
 from myoflow.settings import Calibrate as Calibrate

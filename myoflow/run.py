@@ -14,14 +14,14 @@ from attrs import frozen
 
 from myoflow import weights
 from myoflow.backend import load_backend
+from myoflow.data.prepare import find_cut
 from myoflow.errors import InputError
 from myoflow.files import locked, read_json, write_json, write_text
-from myoflow.fit import learned
 from myoflow.models import main_name, pipelines, plan_recipe, require_backends, require_weights, same_recipe
 from myoflow.pipeline import engine_of
-from myoflow.prepare import find_cut
 from myoflow.progress import Progress, logged
 from myoflow.spec import Spec
+from myoflow.training.fit import learned
 
 if TYPE_CHECKING:
     import xarray as xr

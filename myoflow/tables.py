@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from myoflow.bench import Cost
-    from myoflow.conversion import Summary
-    from myoflow.parity import Parity
+    from myoflow.data.conversion import Summary
+    from myoflow.evaluation.bench import Cost
+    from myoflow.evaluation.parity import Parity
     from myoflow.pipeline import Plan, Step
     from myoflow.progress import Progress
     from myoflow.recipe import Recipe

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from myoflow.fit import Fitted
+    from myoflow.data.prepare import Signal
     from myoflow.listener import Listener
     from myoflow.pipeline import Plan, Step
-    from myoflow.prepare import Signal
     from myoflow.report.summary import Section
     from myoflow.split import Fold
     from myoflow.stage import State
+    from myoflow.training.fit import Fitted
 
     Array = npt.NDArray[Any]
     Part = Array | Mapping[str, Array]  # first axis: examples of the batch
@@ -207,7 +207,7 @@ class Task:
         return self.answers(model.outputs(examples), examples, model.plan)
 
     def answers(self, found: Array, examples: Any, plan: Plan) -> Any:
-        """`myoflow.answers.Answers` from a pipeline's outputs for `examples`."""
+        """`myoflow.answers.base.Answers` from a pipeline's outputs for `examples`."""
         raise TypeError(f"{type(self).__name__} does not define answers")
 
     def listener(self, plan: Plan, folder: Path) -> Listener | None:
@@ -223,7 +223,7 @@ class Task:
         raise TypeError(f"{type(self).__name__} does not define load")
 
     def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
-        """The scores for metrics.json: plain values, as `myoflow.scores.summarise` lays them out.
+        """The scores for metrics.json: plain values, as `myoflow.answers.scores.summarise` lays them out.
 
         `models` gives each model's answers, one a seed.
         """

@@ -15,7 +15,7 @@ from make_recordings import tree
 from make_uci import make_uci
 
 from myoflow.card import load_card
-from myoflow.conversion import convert
+from myoflow.data.conversion import convert
 from myoflow.errors import InputError, MyoflowError
 from myoflow.parallel import Workers, workers
 from myoflow.progress import Progress
@@ -109,11 +109,11 @@ def test_workers_make_the_same_store_and_a_killed_one_loses_nothing(cluster, tmp
 @pytest.mark.slow
 def test_signals_of_a_run_are_filtered_by_the_workers(cluster, tmp_path, monkeypatch):
     """With one worker killed at the start: the same signals, to the last bit, as made here."""
+    from myoflow.data.prepare import find_cut, signals
+    from myoflow.data.source import locate_store
     from myoflow.engine import Parameters
     from myoflow.models import main_name, plan_recipe
-    from myoflow.prepare import find_cut, signals
     from myoflow.recipe import load
-    from myoflow.source import locate_store
 
     monkeypatch.chdir(tmp_path)
     recipe = load(tiny.write(tmp_path))

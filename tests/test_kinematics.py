@@ -12,14 +12,14 @@ from make_ninapro import make_ninapro
 from typer.testing import CliRunner
 
 import myoflow as mf
+from myoflow.answers.trajectories import Trajectories
 from myoflow.cli import app
+from myoflow.data.source import convert_dataset
 from myoflow.errors import RecipeError
 from myoflow.models import plan_recipe
 from myoflow.recipe import load
 from myoflow.run import Run, load_run, resume_run, run_recipe
-from myoflow.source import convert_dataset
 from myoflow.store import open_store
-from myoflow.trajectories import Trajectories
 
 CARD = """
 name: tiny_hand

@@ -12,20 +12,20 @@ import torch
 from typer.testing import CliRunner
 
 from myoflow import weights
+from myoflow.answers.predictions import Predictions
 from myoflow.cli import app
+from myoflow.data.source import locate_store
 from myoflow.engine import Parameters
 from myoflow.errors import InputError
 from myoflow.experiment import Experiment
-from myoflow.fit import Fitted, Split, refit
 from myoflow.live.profile import load_profile
 from myoflow.models import plan_recipe
 from myoflow.personal import AFTER, _examples, calibrate, check, executions
-from myoflow.predictions import Predictions
 from myoflow.progress import Progress
 from myoflow.recipe import load
 from myoflow.run import Run, load_run, run_recipe
-from myoflow.source import locate_store
 from myoflow.store.windows import Windows
+from myoflow.training.fit import Fitted, Split, refit
 
 RECIPE = tiny.RECIPE.replace("seeds: [0, 1]", "seeds: [0]").replace("  - vote: {span: 3}\n", "")
 

@@ -14,9 +14,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from myoflow import library
-from myoflow.build import parse_stages
 from myoflow.card import load_card
 from myoflow.errors import InputError, PlanError
+from myoflow.language.build import parse_stages
 from myoflow.recipe import Data, Recipe, Train, load, load_recipe
 from myoflow.split import Split
 from myoflow.stage import STAGES, Stage

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from myoflow.build import parse_stages
+from myoflow.data.source import card_spec
 from myoflow.errors import InputError, PlanError, RecipeError
+from myoflow.language.build import parse_stages
 from myoflow.pipeline import Pipeline
 from myoflow.recipe import load
-from myoflow.source import card_spec
 
 GOOD = """\
 data:

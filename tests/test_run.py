@@ -10,13 +10,14 @@ import pytest
 import tiny
 
 import myoflow as mf
-from myoflow import experiment, train
+from myoflow import experiment
 from myoflow.errors import InputError, RecipeError
 from myoflow.files import locked
 from myoflow.models import changed, plan_recipe
 from myoflow.recipe import load
 from myoflow.run import Run, load_run, resume_run, run_recipe
 from myoflow.spec import Spec
+from myoflow.training import train
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,9 @@ def verify(
     """Compare a run's model on a backend with torch in float32, on its test windows."""
     from myoflow import tables
     from myoflow.errors import MyoflowError
+    from myoflow.evaluation.verify import verify as prove
     from myoflow.progress import Bars
     from myoflow.run import load_run
-    from myoflow.verify import verify as prove
 
     opened = load_run(run)
     found = prove(opened, backend, model, Bars(), seed)
@@ -45,7 +45,7 @@ def bench(
 ) -> None:
     """Time every stage of a recipe, the learned ones on each backend asked for."""
     from myoflow import tables
-    from myoflow.bench import bench as measure
+    from myoflow.evaluation.bench import bench as measure
     from myoflow.models import main_name, plan_recipe
     from myoflow.recipe import load
     from myoflow.run import load_run

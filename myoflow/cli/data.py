@@ -39,10 +39,10 @@ def convert(
 ) -> None:
     """Turn raw files into one labelled store; continues where it stopped."""
     from myoflow import tables
+    from myoflow.data.source import convert_dataset, convert_file, is_simulated
     from myoflow.errors import InputError
     from myoflow.parallel import workers
     from myoflow.progress import Bars
-    from myoflow.source import convert_dataset, convert_file, is_simulated
 
     if like is not None:
         if store is not None or subjects or cluster or jobs or skip_bad:
@@ -81,7 +81,7 @@ def fetch(
 ) -> None:
     """Download a dataset's files; continues where it stopped, and checks what is there."""
     from myoflow.card import load_card
-    from myoflow.fetch import fetch as download
+    from myoflow.data.fetch import fetch as download
     from myoflow.progress import Bars
 
     typer.echo(str(download(load_card(dataset), folder, Bars())))

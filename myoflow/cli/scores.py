@@ -24,8 +24,8 @@ def evaluate(
 ) -> None:
     """Score a run's models on any store, subject by subject, and say what of it was trained on."""
     from myoflow import tables
-    from myoflow.evaluate import evaluate as scored
-    from myoflow.evaluate import kept
+    from myoflow.evaluation.evaluate import evaluate as scored
+    from myoflow.evaluation.evaluate import kept
     from myoflow.progress import Bars
     from myoflow.run import load_run
     from myoflow.store import open_store
@@ -44,7 +44,7 @@ def compare(
 ) -> None:
     """Compare two runs on the same test examples, with a paired test; of several on each side, as draws, the means."""
     from myoflow import tables
-    from myoflow.compare import compare as compared
+    from myoflow.evaluation.compare import compare as compared
 
     ones, others = _runs(run), _runs(other)
     first = ones[0]

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import myoflow
 from myoflow.card import load_card
-from myoflow.document import emit
 from myoflow.engine import Parameters, Segment
 from myoflow.errors import InputError
 from myoflow.export.onnx_file import described
 from myoflow.files import write_json, write_text
+from myoflow.language.document import emit
 from myoflow.network import trained
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import numpy as np
 from attrs import frozen
 
 from myoflow.backend import load_backend
-from myoflow.build import parse_stages
 from myoflow.engine import Parameters
 from myoflow.engines.onnx import OnnxEngine
 from myoflow.errors import InputError, MyoflowError
+from myoflow.language.build import parse_stages
 from myoflow.pipeline import Pipeline, Stream, compile_steps, label
 from myoflow.spec import Spec
 

@@ -93,7 +93,7 @@ def _of_recipe(
     until: str | None,
     spec: Spec | None,
 ) -> tuple[Pipeline, Context]:
-    from myoflow.source import card_spec
+    from myoflow.data.source import card_spec
 
     if profile is not None:
         raise InputError("a profile belongs to a run; give the run's folder")

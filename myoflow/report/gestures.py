@@ -12,7 +12,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 
-from myoflow.prepare import find_cut
+from myoflow.data.prepare import find_cut
 from myoflow.report.figures import (
     GRID,
     HALF,
@@ -78,7 +78,7 @@ class Timeline:
 
 
 def sections(scores: Mapping[str, Any], line: Timeline | None = None, windows: Sequence[Example] = ()) -> list[Section]:
-    """A classifier's parts of the report, from what `scores.summarise` gives; without content a part is left out."""
+    """A classifier's parts of the report, from what `answers.scores.summarise` gives; empty ones are left out."""
     main = scores["main"]
     models = {main: scores["models"][main], **scores["models"]}
     several = ", once per seed" if max(model["seeds"] for model in models.values()) > 1 else ""

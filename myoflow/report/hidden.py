@@ -12,7 +12,7 @@ from myoflow.report.figures import GRID, HALF, INK, MUTED, SERIES, WIDE, canvas,
 from myoflow.report.summary import Grid, Picture, Section
 
 if TYPE_CHECKING:
-    from myoflow.reconstructions import Reconstructions
+    from myoflow.answers.reconstructions import Reconstructions
     from myoflow.task import View
 
 SHOWN = 8  # windows drawn

@@ -14,8 +14,8 @@ from myoflow.report.words import between, shown
 from myoflow.task import Measure
 
 if TYPE_CHECKING:
+    from myoflow.answers.trajectories import Trajectories
     from myoflow.task import View
-    from myoflow.trajectories import Trajectories
 
 SHOWN = 6  # target channels drawn at most
 LENGTH_S = 30.0  # of a recording drawn

@@ -16,7 +16,7 @@ from myoflow.report.figures import WIDE, canvas, styled, svg
 from myoflow.report.summary import Picture, Section
 
 if TYPE_CHECKING:
-    from myoflow.sounds import Revoiced
+    from myoflow.speech.sounds import Revoiced
     from myoflow.task import View
 
 Array = npt.NDArray[Any]

@@ -160,10 +160,10 @@ class RunFile:
 
 @frozen(eq=False)
 class RunSummary:
-    """A run. `scores` is what `myoflow.scores.summarise` returns; `warnings` become banners at the top.
+    """A run. `scores` is what `myoflow.answers.scores.summarise` returns; `warnings` become banners at the top.
 
     `measures` say how its metrics are read, `sections` are the task's own. `parity` says by model what its backends
-    changed, as `myoflow.parity.Parity.plain` gives it.
+    changed, as `myoflow.evaluation.parity.Parity.plain` gives it.
     """
 
     title: str

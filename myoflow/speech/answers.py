@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from attrs import field, frozen
 
-from myoflow.answers import Answers, Floats, Ints, Strings
+from myoflow.answers.base import Answers, Floats, Ints, Strings
 from myoflow.errors import InputError
 from myoflow.files import beside
 from myoflow.text.measures import Errors, character_errors, errors

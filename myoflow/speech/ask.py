@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from myoflow.data.prepare import find_cut
 from myoflow.errors import PlanError
 from myoflow.heads import Heads
 from myoflow.pipeline import Plan, compile_flow, compile_steps, flows
-from myoflow.prepare import find_cut
 from myoflow.spec import FRAMES, Spec
 
 if TYPE_CHECKING:
-    from myoflow.fit import Fitted
     from myoflow.speech.utterances import Utterances
+    from myoflow.training.fit import Fitted
 
 Array = npt.NDArray[Any]
 

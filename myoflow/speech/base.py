@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 
 from myoflow.errors import PlanError
+from myoflow.speech.voicing import GRIFFIN_LIM
 from myoflow.task import Measure, Task, View
 from myoflow.text.spelling import CHARACTERS
-from myoflow.voicing import GRIFFIN_LIM
 
 if TYPE_CHECKING:
     import torch
 
-    from myoflow.fit import Fitted
+    from myoflow.data.prepare import Signal
     from myoflow.listener import Listener
     from myoflow.pipeline import Plan, Step
-    from myoflow.prepare import Signal
     from myoflow.report.summary import Section
     from myoflow.speech.answers import Transcripts
     from myoflow.speech.utterances import Utterances
     from myoflow.split import Fold
+    from myoflow.training.fit import Fitted
 
 FRAME_HZ = 22050 / 256  # of a voice's spectrum; dsp/mel.py
 
@@ -91,7 +91,7 @@ class Spoken(Task):
 
     def begin(self, module: torch.nn.Module, examples: Any) -> None:
         """A vocoder that cannot be read is told of before training. Raises InputError."""
-        from myoflow.voicing import speaker
+        from myoflow.speech.voicing import speaker
 
         speaker(self.vocoder)
 
@@ -143,7 +143,7 @@ class Spoken(Task):
 
     def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
         """Metrics with intervals, resampled over utterances."""
-        from myoflow.scores import summarise
+        from myoflow.answers.scores import summarise
 
         return summarise(models, evaluate, main)
 

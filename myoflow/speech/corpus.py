@@ -15,8 +15,8 @@ from myoflow.task import PARTS
 from myoflow.text.spelling import letters, normalise
 
 if TYPE_CHECKING:
+    from myoflow.data.prepare import Signal
     from myoflow.pipeline import Step
-    from myoflow.prepare import Signal
 
 BANDS = 80
 SILENT = "silent"

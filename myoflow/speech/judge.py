@@ -13,13 +13,13 @@ from myoflow.dsp.mel import RATE_HZ
 from myoflow.files import cache_folder
 from myoflow.progress import Progress
 from myoflow.speech.answers import UNDECODED
+from myoflow.speech.voicing import GRIFFIN_LIM, speaker
 from myoflow.text.beam import Decoder
 from myoflow.text.ngram import build
 from myoflow.text.tuning import tune
-from myoflow.voicing import GRIFFIN_LIM, speaker
 
 if TYPE_CHECKING:
-    from myoflow.hearing import Judge
+    from myoflow.speech.hearing import Judge
     from myoflow.speech.utterances import Utterances
 
 Array = npt.NDArray[Any]
@@ -59,7 +59,7 @@ def judged(
 
 def _judge(examples: Utterances, epochs: int) -> Judge:
     """The recogniser of these voices, trained once and kept under `cache`."""
-    from myoflow.hearing import Hearing, Judge, train_judge
+    from myoflow.speech.hearing import Hearing, Judge, train_judge
 
     settings = Hearing(epochs=epochs)
     digest = hashlib.sha256(repr(settings).encode())

@@ -11,9 +11,9 @@ from attrs import frozen
 
 from myoflow.errors import InputError
 from myoflow.files import read_json, write_json
+from myoflow.speech.voicing import GRIFFIN_LIM
 from myoflow.text import arpa
 from myoflow.text.beam import Decoder, Weights
-from myoflow.voicing import GRIFFIN_LIM
 
 if TYPE_CHECKING:
     from myoflow.speech.utterances import Utterances
@@ -25,7 +25,7 @@ FORMAT = 1
 @frozen(eq=False)
 class Known:
     """`decoder` of text, None without a head for it, and the `pause_s` that ends a sentence, None where only the end
-    does; `mean` `(band,)` and `scale` that spectra were normalised by, the `vocoder` as `voicing.speaker` takes it."""
+    does; `mean` `(band,)` and `scale` that spectra were normalised by, the `vocoder` for `speech.voicing.speaker`."""
 
     decoder: Decoder | None
     mean: Array

@@ -11,16 +11,16 @@ import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
+from myoflow.data.prepare import find_cut
 from myoflow.dsp.alignment import partners
 from myoflow.dsp.mel import FRAME_HZ, RATE_HZ, log_mel
 from myoflow.engine import Parameters
 from myoflow.files import beside, read_json
 from myoflow.pipeline import compile_steps
-from myoflow.prepare import find_cut
 from myoflow.recording import Recording
 from myoflow.speech.answers import UNDECODED, Transcripts
 from myoflow.speech.targets import voice_of
-from myoflow.voicing import GRIFFIN_LIM, speaker
+from myoflow.speech.voicing import GRIFFIN_LIM, speaker
 
 if TYPE_CHECKING:
     from myoflow.task import View

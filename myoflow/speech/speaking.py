@@ -13,8 +13,8 @@ from myoflow.listener import Said
 from myoflow.spec import Spec
 from myoflow.speech.ask import ALONE, heads_of, stage_of
 from myoflow.speech.sentences import Sentence, Sentences, frames_of
+from myoflow.speech.voicing import Running, running
 from myoflow.speech.words import log_softmax
-from myoflow.voicing import Running, running
 
 if TYPE_CHECKING:
     from myoflow.pipeline import Plan

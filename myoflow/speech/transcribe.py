@@ -17,16 +17,16 @@ from myoflow.speech.ask import answered, heads_of
 from myoflow.speech.known import Known
 from myoflow.speech.sentences import frames_of, text_of
 from myoflow.speech.targets import heard_bands
+from myoflow.speech.voicing import GRIFFIN_LIM, RUNNING
 from myoflow.speech.words import chance, decoder_of, log_softmax
 from myoflow.tasks.recognise import Recognise
 from myoflow.text.beam import Weights
 from myoflow.text.spelling import greedy
-from myoflow.voicing import GRIFFIN_LIM, RUNNING
 
 if TYPE_CHECKING:
-    from myoflow.fit import Fitted
     from myoflow.speech.base import Spoken
     from myoflow.speech.utterances import Target, Utterances
+    from myoflow.training.fit import Fitted
 
 Array = npt.NDArray[Any]
 

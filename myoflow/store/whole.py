@@ -44,7 +44,7 @@ class Whole:
         return np.asarray(names, np.str_)
 
     def places(self) -> dict[str, Array]:
-        """Where each row comes from, as `answers.Answers` knows it."""
+        """Where each row comes from, as `answers.base.Answers` knows it."""
         return {
             "subject": self.units("subject"),
             "session": self.units("session"),

@@ -72,7 +72,7 @@ class Windows:
         return np.asarray(names, dtype=np.str_)[self.recording]
 
     def places(self) -> dict[str, Array]:
-        """Where each window comes from, as `answers.Answers` knows it; `start_s` in s from its recording's start."""
+        """Where each window comes from, as `answers.base.Answers` knows it; `start_s` in s of its recording."""
         return {
             "subject": self.units("subject"),
             "session": self.units("session"),

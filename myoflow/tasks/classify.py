@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from torch import Tensor
 
+    from myoflow.answers.predictions import Predictions
+    from myoflow.data.prepare import Signal
     from myoflow.pipeline import Plan, Step
-    from myoflow.predictions import Predictions
-    from myoflow.prepare import Signal
     from myoflow.report.summary import Section
     from myoflow.split import Fold
     from myoflow.stages.window import Window
@@ -58,7 +58,7 @@ class Classify(Task):
 
     def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Windows]:
         """Labelled windows."""
-        from myoflow.prepare import cut, parts
+        from myoflow.data.prepare import cut, parts
 
         stage = cast("Window", step.stage)
         every = {training: cut(prepared, stage, step.before, training=training) for training in (True, False)}
@@ -83,19 +83,19 @@ class Classify(Task):
 
     def answers(self, found: npt.NDArray[np.float32], examples: Windows, plan: Plan) -> Predictions:
         """Scores `(window, label)`, with where the windows come from."""
-        from myoflow.predictions import Predictions
+        from myoflow.answers.predictions import Predictions
 
         return Predictions(scores=found, label=examples.label, labels=plan.output.labels, **examples.places())
 
     def load(self, path: Path) -> Predictions:
         """Read what `Predictions.save` wrote."""
-        from myoflow.predictions import Predictions
+        from myoflow.answers.predictions import Predictions
 
         return Predictions.load(path)
 
     def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
         """Metrics with intervals, and a confusion matrix for each model."""
-        from myoflow.scores import summarise
+        from myoflow.answers.scores import summarise
 
         return summarise(models, evaluate, main)
 

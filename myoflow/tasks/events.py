@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from myoflow.detections import Detections
+    from myoflow.answers.detections import Detections
+    from myoflow.data.prepare import Signal
     from myoflow.dsp.detection import Detector, Moments, Track
     from myoflow.engine import Parameters
-    from myoflow.fit import Fitted
     from myoflow.listener import Listener, Said
     from myoflow.pipeline import Plan, Step
-    from myoflow.prepare import Signal
     from myoflow.report.summary import Section
     from myoflow.split import Fold
     from myoflow.stage import State
     from myoflow.stages.window import Window
     from myoflow.store.momentary import Momentary
+    from myoflow.training.fit import Fitted
 
 
 @task("events")
@@ -74,7 +74,7 @@ class Events(Task):
 
     def check(self, plan: Plan) -> None:
         """The pipeline ends in logits per frame, and its windows stand on whole frames."""
-        from myoflow.prepare import find_cut
+        from myoflow.data.prepare import find_cut
         from myoflow.spec import EVENTS
 
         last = plan.steps[-1]
@@ -97,7 +97,7 @@ class Events(Task):
 
     def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Momentary]:
         """Windows on the live grid of every recording of a part, whatever is marked there."""
-        from myoflow.prepare import everywhere, parts
+        from myoflow.data.prepare import everywhere, parts
         from myoflow.store.momentary import Momentary
 
         if by == "repetition":
@@ -134,7 +134,7 @@ class Events(Task):
             return {}
         import numpy as np
 
-        from myoflow.detections import THRESHOLDS, best_threshold
+        from myoflow.answers.detections import THRESHOLDS, best_threshold
 
         heard = self._heard(model.outputs(valid), valid, model.plan)
         tables = sum(self._tables(one, THRESHOLDS, model.plan) for one in heard)
@@ -152,7 +152,7 @@ class Events(Task):
         """`found` are logits `(window, frame, label)`; `threshold` is what `auto` has chosen."""
         import numpy as np
 
-        from myoflow.detections import THRESHOLDS, Detections
+        from myoflow.answers.detections import THRESHOLDS, Detections
 
         used = float(self.threshold if threshold is None else threshold)
         numbers, labels = np.unique(examples.recording), plan.output.labels
@@ -206,8 +206,8 @@ class Events(Task):
     def listener(self, plan: Plan, folder: Path) -> Listener:
         """Moments as they are detected, by the rules and in the order of `answers`."""
         from myoflow import weights
+        from myoflow.data.prepare import find_cut
         from myoflow.dsp.detection import Detector
-        from myoflow.prepare import find_cut
 
         used = self.threshold
         if used == "auto":
@@ -230,13 +230,13 @@ class Events(Task):
 
     def load(self, path: Path) -> Detections:
         """Read what `Detections.save` wrote."""
-        from myoflow.detections import Detections
+        from myoflow.answers.detections import Detections
 
         return Detections.load(path)
 
     def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
         """Metrics with intervals, and the table of each model."""
-        from myoflow.scores import summarise
+        from myoflow.answers.scores import summarise
 
         return summarise(models, evaluate, main)
 
@@ -253,7 +253,7 @@ def _grid(plan: Plan) -> tuple[int, int, int]:
     Raises:
         PlanError: nothing turns windows into frames that only know their past.
     """
-    from myoflow.prepare import find_cut
+    from myoflow.data.prepare import find_cut
     from myoflow.spec import FRAMES, WINDOWS
 
     window = plan.steps[find_cut(plan)]
@@ -280,7 +280,7 @@ class _Live:
     delay_s = 0.0
 
     def __init__(self, detector: Detector, plan: Plan) -> None:
-        from myoflow.prepare import find_cut
+        from myoflow.data.prepare import find_cut
 
         window = plan.steps[find_cut(plan)]
         self._detector, self._labels = detector, plan.output.labels

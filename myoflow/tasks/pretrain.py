@@ -16,14 +16,14 @@ from myoflow.typed import frozen
 if TYPE_CHECKING:
     import torch
 
-    from myoflow.fit import Fitted
+    from myoflow.answers.reconstructions import Reconstructions
+    from myoflow.data.prepare import Signal
     from myoflow.pipeline import Plan, Step
-    from myoflow.prepare import Signal
-    from myoflow.reconstructions import Reconstructions
     from myoflow.report.summary import Section
     from myoflow.split import Fold
     from myoflow.stages.window import Window
     from myoflow.store.masked import Masked
+    from myoflow.training.fit import Fitted
 
 END = ("patch", "tinymyo", "reconstruct")
 LOSS = Measure(unit="", better="lower", digits=4)
@@ -70,7 +70,7 @@ class Pretrain(Task):
 
     def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Masked]:
         """Windows on the grid of each recording of a part, whatever is marked there."""
-        from myoflow.prepare import everywhere, parts
+        from myoflow.data.prepare import everywhere, parts
         from myoflow.store.masked import Masked
 
         if by == "repetition":
@@ -101,7 +101,7 @@ class Pretrain(Task):
 
     def predict(self, model: Fitted, examples: Masked) -> Reconstructions:
         """Losses of every held-out window, beside those of guesses without learning."""
-        from myoflow.reconstructions import measured
+        from myoflow.answers.reconstructions import measured
 
         module = model.network()
         assert module is not None, "check says that there is a network"
@@ -109,13 +109,13 @@ class Pretrain(Task):
 
     def load(self, path: Path) -> Reconstructions:
         """Read what `Reconstructions.save` wrote."""
-        from myoflow.reconstructions import Reconstructions
+        from myoflow.answers.reconstructions import Reconstructions
 
         return Reconstructions.load(path)
 
     def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
         """Losses with intervals over subjects."""
-        from myoflow.scores import summarise
+        from myoflow.answers.scores import summarise
 
         return summarise(models, evaluate, main)
 

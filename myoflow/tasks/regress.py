@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
+    from myoflow.answers.trajectories import Trajectories
+    from myoflow.data.prepare import Signal
     from myoflow.pipeline import Plan, Step
-    from myoflow.prepare import Signal
     from myoflow.report.summary import Section
     from myoflow.split import Fold
     from myoflow.stages.window import Window
     from myoflow.store.traced import Traced
-    from myoflow.trajectories import Trajectories
 
 
 @task("regress")
@@ -71,7 +71,7 @@ class Regress(Task):
 
     def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Traced]:
         """Windows on the live grid along each stretch of labelled events, where the target is known."""
-        from myoflow.prepare import cut_along, parts
+        from myoflow.data.prepare import cut_along, parts
         from myoflow.stages.regress import sizes, target_of
         from myoflow.store.traced import Traced
 
@@ -121,8 +121,8 @@ class Regress(Task):
         """Trajectories of every window, or of what is new in it, beside the truth."""
         import numpy as np
 
+        from myoflow.answers.trajectories import Trajectories
         from myoflow.stages.regress import target_of
-        from myoflow.trajectories import Trajectories
 
         target = target_of(plan.output)
         whole = Trajectories(
@@ -139,13 +139,13 @@ class Regress(Task):
 
     def load(self, path: Path) -> Trajectories:
         """Read what `Trajectories.save` wrote."""
-        from myoflow.trajectories import Trajectories
+        from myoflow.answers.trajectories import Trajectories
 
         return Trajectories.load(path)
 
     def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
         """Metrics with intervals, over targets and for each of them."""
-        from myoflow.scores import summarise
+        from myoflow.answers.scores import summarise
 
         if not all(len(seed) for seeds in models.values() for seed in seeds):
             raise InputError("there are no windows to score: the test split has none whose target is known")

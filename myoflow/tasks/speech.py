@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import attrs
 from attrs.validators import ge, gt
 
+from myoflow.speech.voicing import GRIFFIN_LIM
 from myoflow.task import task
 from myoflow.tasks.recognise import Recognise
 from myoflow.typed import frozen
-from myoflow.voicing import GRIFFIN_LIM
 
 if TYPE_CHECKING:
     import torch

@@ -8,9 +8,9 @@ import attrs
 from attrs.validators import ge, gt
 
 from myoflow.speech.base import Spoken
+from myoflow.speech.voicing import GRIFFIN_LIM
 from myoflow.task import task
 from myoflow.typed import frozen
-from myoflow.voicing import GRIFFIN_LIM
 
 if TYPE_CHECKING:
     import torch

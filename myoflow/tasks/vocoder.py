@@ -19,12 +19,12 @@ from myoflow.typed import frozen
 if TYPE_CHECKING:
     import torch
 
-    from myoflow.fit import Fitted
+    from myoflow.data.prepare import Signal
     from myoflow.pipeline import Plan, Step
-    from myoflow.prepare import Signal
     from myoflow.report.summary import Section
-    from myoflow.sounds import Revoiced, Sounds
+    from myoflow.speech.sounds import Revoiced, Sounds
     from myoflow.split import Fold
+    from myoflow.training.fit import Fitted
 
 END = ("utterance", "voice", "hifigan")
 
@@ -65,7 +65,7 @@ class Vocoder(Task):
 
     def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Sounds]:
         """Sounds of spoken utterances, those with marked phones."""
-        from myoflow.sounds import Sounds
+        from myoflow.speech.sounds import Sounds
 
         if by == "repetition":
             raise PlanError("a vocoder learns whole utterances; split by subject, session or subset")
@@ -78,7 +78,7 @@ class Vocoder(Task):
         """Every test utterance given back, and by Griffin-Lim."""
         import torch
 
-        from myoflow.sounds import revoiced
+        from myoflow.speech.sounds import revoiced
 
         network = model.network()
         assert network is not None, "check says that there is a network"
@@ -92,13 +92,13 @@ class Vocoder(Task):
 
     def load(self, path: Path) -> Revoiced:
         """Read what `Revoiced.save` wrote."""
-        from myoflow.sounds import Revoiced
+        from myoflow.speech.sounds import Revoiced
 
         return Revoiced.load(path)
 
     def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
         """Distances with intervals over utterances."""
-        from myoflow.scores import summarise
+        from myoflow.answers.scores import summarise
 
         return summarise(models, evaluate, main)
 

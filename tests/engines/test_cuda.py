@@ -11,10 +11,10 @@ import pytest
 
 from myoflow.backend import load_backend
 from myoflow.engine import Parameters
-from myoflow.fit import learned
 from myoflow.network import build
 from myoflow.pipeline import Pipeline, Plan, compile_steps, engine_of
 from myoflow.spec import Spec
+from myoflow.training.fit import learned
 
 torch = pytest.importorskip("torch")
 pytestmark = [
@@ -129,7 +129,7 @@ def test_utterances_of_any_length_without_a_program_for_each() -> None:
 
 
 def test_a_report_weighs_the_gpus_memory(parameters: Parameters, windows: np.ndarray) -> None:
-    from myoflow.bench import gpu_speed
+    from myoflow.evaluation.bench import gpu_speed
 
     (segment,) = plan("cuda").segments(1)
     made = engine_of("cuda").report(segment, load_backend("cuda"), parameters, windows[:16])
@@ -138,8 +138,8 @@ def test_a_report_weighs_the_gpus_memory(parameters: Parameters, windows: np.nda
 
 
 def test_training_on_a_gpu_follows_the_cpu_and_resumes(tmp_path: Path) -> None:
-    from myoflow import train
     from myoflow.recipe import load
+    from myoflow.training import train
 
     settings = attrs.evolve(load("quickstart").train, epochs=3, batch=64, ema=0.9)
     rng = np.random.default_rng(0)
@@ -179,9 +179,9 @@ def test_a_run_trains_checks_and_streams_on_a_gpu(tmp_path: Path, monkeypatch: p
     import tiny
 
     import myoflow as mf
+    from myoflow.evaluation.verify import verify
     from myoflow.recipe import load
     from myoflow.run import run_recipe
-    from myoflow.verify import verify
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MYOFLOW_DATA", raising=False)

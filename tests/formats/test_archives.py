@@ -6,10 +6,10 @@ import make_formats as make
 import numpy as np
 import pytest
 
+from myoflow.data.source import convert_file
 from myoflow.errors import InputError
 from myoflow.formats import open_file
 from myoflow.readers.single import card_of_file
-from myoflow.source import convert_file
 from myoflow.store import open_store
 
 # archive -> file: channels of its first block, samples, rate (None: the file does not say)

@@ -10,7 +10,7 @@ import pytest
 from make_recordings import tree
 
 from myoflow.card import Card
-from myoflow.conversion import convert
+from myoflow.data.conversion import convert
 from myoflow.errors import InputError
 from myoflow.formats import edf, open_file
 from myoflow.readers import READERS, open_source

@@ -93,7 +93,7 @@ def test_a_head_learns_a_person_and_the_encoder_stays() -> None:
         mf.Classify(),
     ]
     plan = Pipeline(stages).plan(SPEC)
-    from myoflow.fit import learned
+    from myoflow.training.fit import learned
 
     network = learned(plan, 1)
     assert network is not None and head_of(plan) == 3
@@ -118,7 +118,7 @@ def test_thin_products_learn_a_person_along_with_the_head_and_nothing_else() -> 
         mf.Classify(),
     ]
     plan = Pipeline(stages).plan(SPEC)
-    from myoflow.fit import learned
+    from myoflow.training.fit import learned
 
     network = learned(plan, 1)
     assert network is not None and head_of(plan) == 2

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 import myoflow as mf
 from myoflow import library
+from myoflow.data.prepare import find_cut
 from myoflow.engine import Parameters
 from myoflow.errors import InputError, PlanError, RecipeError
-from myoflow.fit import learned
 from myoflow.live.block import Block, Signal
 from myoflow.live.chunks import Chunks
 from myoflow.live.open import decoder_of
@@ -27,10 +27,10 @@ from myoflow.live.source import Connection, Context, Ended, Lost, Source
 from myoflow.models import pipelines, plan_recipe
 from myoflow.network import build
 from myoflow.pipeline import Pipeline, compile_steps, flowing
-from myoflow.prepare import find_cut
 from myoflow.recipe import load
 from myoflow.run import Run
 from myoflow.spec import Spec
+from myoflow.training.fit import learned
 
 
 def cut(x: np.ndarray, sizes: Iterator[int]) -> Iterator[np.ndarray]:

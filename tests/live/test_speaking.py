@@ -258,7 +258,7 @@ def test_a_trained_generator_speaks_piece_by_piece(tmp_path: Path) -> None:
     import torch
 
     from myoflow.nn.hifigan import SHAPES, Generator
-    from myoflow.voicing import Voice, speaker
+    from myoflow.speech.voicing import Voice, speaker
 
     torch.manual_seed(0)
     generator = Generator(SHAPES["XS"])

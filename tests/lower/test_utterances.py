@@ -11,12 +11,12 @@ import pytest
 from myoflow.distance import Distance
 from myoflow.engine import Parameters, Segment
 from myoflow.errors import InputError
-from myoflow.fit import learned
 from myoflow.lower.onnx_graph import LONGEST
 from myoflow.models import plan_recipe
 from myoflow.network import build
 from myoflow.pipeline import Plan, compile_steps
 from myoflow.recipe import load
+from myoflow.training.fit import learned
 
 pytestmark = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("onnxscript", "onnxruntime", "openvino", "nncf")),

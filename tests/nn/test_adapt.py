@@ -6,7 +6,7 @@ import torch
 
 from myoflow.nn.adapt import LowRank, adapt, layer_rates, merge, merged_weights, still
 from myoflow.nn.encoder import Classifier, Encoder
-from myoflow.train import parameter_groups
+from myoflow.training.train import parameter_groups
 
 torch.set_num_threads(1)
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from myoflow.card import Card, load_card
-from myoflow.conversion import convert
+from myoflow.data.conversion import convert
+from myoflow.data.source import convert_file
 from myoflow.errors import InputError
 from myoflow.readers import READERS
 from myoflow.readers.single import card_of_file
 from myoflow.readers.starter import write_card
-from myoflow.source import convert_file
 
 CARD = Card(
     name="lab",

@@ -28,7 +28,7 @@ from make_uci import make_uci
 from make_unibo import make_unibo
 
 from myoflow.card import Card, load_card
-from myoflow.conversion import convert
+from myoflow.data.conversion import convert
 from myoflow.errors import InputError
 from myoflow.readers import READERS, open_source
 from myoflow.store import layout, open_store, verify

@@ -18,7 +18,7 @@ pytest.importorskip("soundfile")  # comes with the extra `readers`
 from make_gaddy import BOOK, PARTS, flac, make_gaddy, npy, spoken, textgrid, utterance
 
 from myoflow.card import load_card
-from myoflow.conversion import convert
+from myoflow.data.conversion import convert
 from myoflow.errors import InputError
 from myoflow.readers import READERS, open_source
 from myoflow.readers.gaddy_files import info_of

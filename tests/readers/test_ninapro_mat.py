@@ -8,7 +8,7 @@ import pytest
 from make_ninapro import DB6_GRASPS, LAYOUT, exercise, file_name, make_ninapro, mat5, mat73
 
 from myoflow.card import load_card
-from myoflow.conversion import convert
+from myoflow.data.conversion import convert
 from myoflow.errors import InputError
 from myoflow.readers import READERS, open_source
 from myoflow.readers.ninapro_mat import actuation_matrix

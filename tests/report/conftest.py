@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from myoflow.predictions import Predictions
+from myoflow.answers.predictions import Predictions
+from myoflow.answers.scores import summarise
 from myoflow.report.gestures import Example, Timeline, sections
 from myoflow.report.summary import (
     Curve,
@@ -17,7 +18,6 @@ from myoflow.report.summary import (
     RunSummary,
     Timing,
 )
-from myoflow.scores import summarise
 from myoflow.tasks.classify import Classify
 
 LABELS = ("rest", "fist", "wrist flexion", "wrist extension", "radial deviation", "ulnar deviation")

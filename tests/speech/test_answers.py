@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from myoflow.answers import aligned
+from myoflow.answers.base import aligned
 from myoflow.errors import InputError
 from myoflow.speech.answers import UNDECODED, Transcripts
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from myoflow.card import load_card
-from myoflow.conversion import convert
+from myoflow.data.conversion import convert
 from myoflow.errors import InputError
 from myoflow.models import plan_recipe
 from myoflow.network import build

@@ -11,7 +11,7 @@ from make_emg_uka import make_emg_uka
 
 from myoflow import weights
 from myoflow.card import load_card
-from myoflow.conversion import convert
+from myoflow.data.conversion import convert
 from myoflow.errors import InputError, RecipeError
 from myoflow.recipe import load
 from myoflow.run import Run, run_recipe

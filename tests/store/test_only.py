@@ -8,7 +8,7 @@ import pytest
 from make_emg_uka import make_emg_uka
 
 from myoflow.card import load_card
-from myoflow.conversion import convert
+from myoflow.data.conversion import convert
 from myoflow.errors import InputError
 from myoflow.store import open_store
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from myoflow.prepare import Signal, cut_along, parts
+from myoflow.data.prepare import Signal, cut_along, parts
 from myoflow.spec import Spec
 from myoflow.stages.window import Window
 from myoflow.store.traced import Traced

@@ -11,9 +11,9 @@ import tiny
 import torch
 
 import myoflow as mf
-from myoflow.detections import THRESHOLDS, best_threshold, f1, precision, recall
+from myoflow.answers.detections import THRESHOLDS, best_threshold, f1, precision, recall
 from myoflow.errors import InputError, PlanError, RecipeError
-from myoflow.evaluate import evaluate
+from myoflow.evaluation.evaluate import evaluate
 from myoflow.models import plan_recipe
 from myoflow.pipeline import Plan
 from myoflow.recipe import load

@@ -18,9 +18,9 @@ import pytest
 import tiny
 import torch
 
-from myoflow import train
 from myoflow.dsp.masking import Hiding
 from myoflow.errors import InputError, RecipeError
+from myoflow.evaluation.verify import verify
 from myoflow.models import plan_recipe
 from myoflow.nn.encoder import Encoder, Patches
 from myoflow.nn.masking import Decoder
@@ -29,7 +29,7 @@ from myoflow.run import load_run, run_recipe
 from myoflow.store.masked import Masked
 from myoflow.store.windows import Windows
 from myoflow.tasks.pretrain import Pretrain
-from myoflow.verify import verify
+from myoflow.training import train
 
 torch.set_num_threads(1)
 
@@ -232,7 +232,7 @@ def test_masks_of_validation_stay_and_those_of_training_change() -> None:
 JOB = """
 import sys, pathlib
 sys.path.insert(0, sys.argv[2])
-from myoflow import train
+from myoflow.training import train
 train.CHECKPOINT_S = 0.0
 from myoflow.recipe import load
 from myoflow.run import resume_run, run_recipe

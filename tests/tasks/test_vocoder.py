@@ -16,8 +16,8 @@ from myoflow.errors import InputError, PlanError
 from myoflow.models import plan_recipe
 from myoflow.recipe import load
 from myoflow.run import run_recipe
-from myoflow.sounds import Revoiced, Sounds
 from myoflow.spec import FRAMES, Spec
+from myoflow.speech.sounds import Revoiced, Sounds
 from myoflow.stages.griffin_lim import GriffinLim
 from myoflow.stages.hifigan import HifiGan
 from myoflow.tasks.vocoder import Vocoder

@@ -50,7 +50,7 @@ class Replay(Source):
         data = context.recipe.data if context.recipe is not None else None
         uneven = data is not None and (data.regularise is not None or data.splice)
         if uneven:
-            from myoflow.prepare import read
+            from myoflow.data.prepare import read
 
             assert data is not None, "an uneven clock is the recipe's to mend"
             recording = read(store, row, data)
@@ -86,8 +86,8 @@ class Replay(Source):
         if not self.address:
             if context.recipe is None:
                 raise InputError("replay needs a store: replay:data/uci_emg.zarr/sub-01/ses-01/run-1")
+            from myoflow.data.source import locate_store
             from myoflow.progress import Progress
-            from myoflow.source import locate_store
 
             store = locate_store(context.recipe.data, Progress())
             return store, _first_of_test(store, context)

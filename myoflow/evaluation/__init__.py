@@ -1,0 +1,1 @@
+"""Evaluation: what a finished run is asked afterwards."""

@@ -1,0 +1,1 @@
+"""Training: everything that a pipeline learns, from examples to weights."""

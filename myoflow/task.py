@@ -7,7 +7,7 @@ the model of one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
@@ -201,6 +201,11 @@ class Task:
         By step, the whole state of each step that changes; it is kept with the weights.
         """
         return {}
+
+    def asked(self, examples: Any, own: Callable[[], Any]) -> Any:
+        """Examples of another store, with what the run's own test examples, which `own()` gives, know beside
+        themselves, such as the words to search with."""
+        return examples
 
     def predict(self, model: Fitted, examples: Any) -> Any:
         """`Answers` of a fitted model to all examples."""

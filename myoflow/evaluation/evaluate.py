@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import attrs
 from myoflow.data.prepare import Signal, find_cut, input_spec, signals
 from myoflow.errors import InputError
 from myoflow.evaluation.audit import Finding, against
+from myoflow.experiment import Experiment
 from myoflow.files import cache_folder, read_json, write_json
 from myoflow.models import plan_recipe, require_backends
 from myoflow.progress import Progress
@@ -31,7 +33,8 @@ def evaluate(
     `evaluations/<store>.json` in the run's folder.
 
     Raises:
-        InputError: another rate, other units or channels than trained on, or no example with a label that is known.
+        InputError: another rate, other units or channels than trained on, no example with a label that is known, or,
+            for speech, the run's own data is gone.
     """
     told, opened = progress or Progress(), open_store(Path(store))
     recipe = run.recipe if backend is None else run.recipe.with_backend(backend)
@@ -47,6 +50,7 @@ def evaluate(
             parameters, _ = run.load(name, fold, seed)
             model = Fitted(plan, parameters)
             examples = _examples(run, opened, model, told)
+            examples = recipe.train.task.asked(examples, partial(_own, run, name, fold, told))
             models.setdefault(name, []).append(recipe.train.task.predict(model, examples))
     found = {
         "store": str(opened.path),
@@ -87,6 +91,13 @@ def _examples(run: Run, store: Store, model: Fitted, progress: Progress) -> Any:
         known = ", ".join(model.plan.input.labels)
         raise InputError(f"{store.path} has nothing to test on: no span long enough with one of the labels {known}")
     return examples
+
+
+def _own(run: Run, name: str, fold: int, progress: Progress) -> Any:
+    """The run's own test examples. Raises InputError: its data is gone or has changed."""
+    experiment = Experiment(run.recipe, run.folder, progress)
+    experiment.open()
+    return experiment.held_out(name, fold)
 
 
 def _leaks(run: Run, store: Store, fold: int, plan: Plan) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -116,6 +116,11 @@ class Spoken(Task):
         voices = tuple((t.text, t.mel) for t in train.targets if len(t.mel) and not t.silent)
         tuned = valid if len(valid) else _spread(train, TUNED)
         return [train, valid, attrs.evolve(test, known=known, voices=voices, tuned=tuned)]
+
+    def asked(self, examples: Utterances, own: Callable[[], Utterances]) -> Utterances:
+        """Searched with the run's own words, weights and recogniser of voices, whose training data must be there."""
+        like = own()
+        return attrs.evolve(examples, known=like.known, voices=like.voices, tuned=like.tuned)
 
     def named(self, output: Any) -> Mapping[str, torch.Tensor]:
         """A network's output by head, also of a network that has but one."""

@@ -90,6 +90,21 @@ def test_a_judge_hears_a_run_when_it_ends_and_later(
     page = html.unescape((tmp_path / "r" / "report.html").read_text())
     assert "Heard by tones" in page and "Heard by other" in page
 
+    # Another corpus is searched with the run's own words and heard by its own recogniser. (Without them nothing is
+    # heard, which once counted as no error at all.)
+    (tmp_path / "datasets" / "more.yaml").write_text(
+        (tmp_path / "datasets" / "few.yaml")
+        .read_text()
+        .replace("name: few", "name: more")
+        .replace("seed: 1", "seed: 77")
+    )
+    assert told("convert", "more") == 0 and told("evaluate", "r", "data/more.zarr") == 0
+    scores = json.loads((tmp_path / "r" / "evaluations" / "more.json").read_text())
+    assert scores["utterances"] == 60
+    (model,) = scores["models"].values()
+    assert model["metrics"]["wer_audio"]["value"] > 0.5 and model["metrics"]["wer_audio_floor"]["value"] > 0.3
+    assert model["metrics"]["wer"]["value"] <= 1.0  # a search without words spells more than was said
+
 
 def test_a_recipe_without_voices_has_none_to_judge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert told("run", "silent_speech_open", "--out", str(tmp_path / "r"), "--judge", "whisper") == 2

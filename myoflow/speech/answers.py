@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -24,6 +24,18 @@ Array = npt.NDArray[Any]
 # The rows of a tally; each holds errors (substituted, left out, put in), and what there was.
 GREEDY, LETTERS, DECODED, OTHERS, HEARD, HEARD_PLAIN, FLOOR, SOUND, PHONES, UNAIDED = range(10)
 ROWS = 10
+METRICS = {
+    "wer": DECODED,
+    "wer_no_lm": UNAIDED,
+    "wer_greedy": GREEDY,
+    "cer": LETTERS,
+    "wer_control": OTHERS,
+    "mcd": SOUND,
+    "wer_audio": HEARD,
+    "wer_audio_greedy": HEARD_PLAIN,
+    "wer_audio_floor": FLOOR,
+    "phoneme_accuracy": PHONES,
+}
 UNDECODED = "∅"  # stands for a text that nobody asked for; an empty text is an answer
 
 
@@ -82,16 +94,7 @@ class Transcripts(Answers):
         "subject", "session", "repetition", "recording", "start_s", "text", "mode", "twin", "floor",
     )  # fmt: skip
     functions: ClassVar[Mapping[str, Any]] = {
-        "wer": _rate(DECODED),
-        "wer_no_lm": _rate(UNAIDED),
-        "wer_greedy": _rate(GREEDY),
-        "cer": _rate(LETTERS),
-        "wer_control": _rate(OTHERS),
-        "mcd": _mean(SOUND),
-        "wer_audio": _rate(HEARD),
-        "wer_audio_greedy": _rate(HEARD_PLAIN),
-        "wer_audio_floor": _rate(FLOOR),
-        "phoneme_accuracy": _mean(PHONES),
+        name: (_mean if row in (SOUND, PHONES) else _rate)(row) for name, row in METRICS.items()
     }
 
     greedy: Strings = field(converter=_texts)
@@ -143,6 +146,11 @@ class Transcripts(Answers):
         found = np.zeros((int(unit.max()) + 1, *counts.shape[1:]))
         np.add.at(found, unit, counts)
         return found
+
+    def measured(self, metrics: Sequence[str]) -> list[str]:
+        """Those of the metrics that something was counted for: where nobody listened, no error was heard either."""
+        there = self.tally()[0, :, 3] > 0
+        return [name for name in metrics if there[METRICS[name]]]
 
     def goodness(self) -> Floats:
         """1 minus the word error rate of a row, of its best text; minus the distance of its sound without any text."""

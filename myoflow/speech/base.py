@@ -147,10 +147,10 @@ class Spoken(Task):
         return transcribe(self, model, examples)
 
     def summarise(self, models: Mapping[str, Sequence[Any]], evaluate: Sequence[str], main: str) -> dict[str, Any]:
-        """Metrics with intervals, resampled over utterances."""
+        """Metrics with intervals, resampled over utterances; those of what nobody heard or spelled are left out."""
         from myoflow.answers.scores import summarise
 
-        return summarise(models, evaluate, main)
+        return summarise(models, models[main][0].measured(evaluate) or evaluate, main)
 
     def sections(self, view: View) -> list[Section]:
         """Voices to hear, spectra, transcripts, and errors by mode, session and length."""

@@ -50,6 +50,13 @@ def test_metrics_by_hand():
     assert value["wer_control"] > 0.8
 
 
+def test_what_nobody_heard_is_not_measured():
+    """No voice was listened to here: an error rate of 0 % would be a lie."""
+    every = ["wer", "wer_audio", "wer_audio_floor", "mcd", "phoneme_accuracy"]
+    assert transcripts().measured(every) == ["wer", "mcd", "phoneme_accuracy"]
+    assert transcripts(heard=["one", UNDECODED, ""], phones=[0.0] * 3).measured(every) == ["wer", "wer_audio", "mcd"]
+
+
 def test_tallies_of_units_add_up():
     answers = transcripts()
     units = answers.tally(np.array([0, 0, 1]))

@@ -7,11 +7,11 @@ The benchmark starts `PYTHON libemg_peer.py WORK DATA.npy OUT.npy` for each turn
 prints the CPU seconds and leaves the answer in OUT.npy. Nothing here imports myoflow.
 """
 
+import argparse
 import contextlib
 import io
 import json
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -77,7 +77,12 @@ class Peer:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("work", choices=WORK)
+    parser.add_argument("data", metavar="DATA.npy")
+    parser.add_argument("out", metavar="OUT.npy")
+    asked = parser.parse_args()
     with contextlib.redirect_stdout(io.StringIO()):  # LibEMG says on import what is not installed
-        seconds, out = WORK[sys.argv[1]](np.load(sys.argv[2]))
-    np.save(sys.argv[3], out)
+        seconds, out = WORK[asked.work](np.load(asked.data))
+    np.save(asked.out, out)
     print(json.dumps(seconds))

@@ -11,6 +11,7 @@ against the own baseline.
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ import numpy as np
 
 from myoflow.answers.base import concat
 from myoflow.answers.scores import difference, score
+from myoflow.errors import MyoflowError
 from myoflow.experiment import Experiment
 from myoflow.progress import Progress
 from myoflow.run import Run, load_run
@@ -86,4 +88,11 @@ def row(title: str, scores: Mapping[str, Any], sign: str = "") -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("baseline", nargs="?")
+    asked = parser.parse_args()
+    try:
+        main(asked.run, asked.baseline)
+    except MyoflowError as error:
+        sys.exit(str(error))

@@ -106,8 +106,8 @@ def chain(arguments: argparse.Namespace) -> None:
     rounds: dict[str, list[dict[str, list[float]]]] = {"ours": [], "LibEMG": []}
     for _ in range(arguments.rounds):
         rounds["ours"].append(ours(pipeline, spec, arguments.calls))
-        if arguments.libemg_python:
-            command = [arguments.libemg_python, "-c", LIBEMG, str(arguments.calls)]
+        if arguments.libemg:
+            command = [arguments.libemg, "-c", LIBEMG, str(arguments.calls)]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 print(f"LibEMG does not run: {done.stderr.strip().splitlines()[-1]}")
@@ -269,7 +269,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {"chain": chain, "model
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=PARTS, action="append")
-    parser.add_argument("--libemg-python", help="a Python that has LibEMG")
+    parser.add_argument("--libemg", metavar="PYTHON", help="interpreter of an environment with LibEMG")
     parser.add_argument("--seconds", type=float, default=30.0, help="of live signal for chain and model")
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)

@@ -252,7 +252,7 @@ def _curves(folder: Path, recipe: Recipe, models: Mapping[str, Any]) -> tuple[Cu
             continue
         fold, model, seed = path.parts[-4:-1]
         has_valid = rows[0].get("valid_loss") is not None
-        # As train.py keeps them: the best validation loss with patience, else the last epoch.
+        # As training/train.py keeps them: the best validation loss with patience, else the last epoch.
         chosen = min(rows, key=lambda row: row["valid_loss"]) if recipe.train.patience is not None else rows[-1]
         found.append(
             Curve(

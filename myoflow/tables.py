@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -365,4 +366,5 @@ def _fields(cls: type[Any], title: str, *more: str) -> None:
 
 
 def _headline(cls: type[Any]) -> str:
-    return inspect.cleandoc(cls.__doc__ or "").split("\n")[0]
+    """The first sentence of its docstring, which may go over several lines."""
+    return re.split(r"(?<=\.)\s", inspect.cleandoc(cls.__doc__ or ""), maxsplit=1)[0].replace("\n", " ")

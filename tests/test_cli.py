@@ -70,6 +70,12 @@ def test_list_names_everything_once(myoflow: Verb, shelf: str) -> None:
     assert sum(line.split()[:1] == [name] for line in listed.stdout.splitlines()) == 1
 
 
+def test_a_list_gives_whole_sentences(myoflow: Verb) -> None:
+    listed = myoflow("list", "sinks")
+    assert listed.returncode == 0, listed.stderr
+    assert "`NAME-decisions`, one text a window." in " ".join(listed.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -69,7 +69,7 @@ def _side_by_side(requests: Sequence[Any], batch: Array) -> Array:
 
 
 def quantised(data: bytes, calibration: Array, float_layers: Sequence[str]) -> bytes:
-    """The model with int8 products, quantised by NNCF on `calibration`; layers matching `float_layers` stay in float.
+    """The model with int8 products, quantised by NNCF on `calibration`; `quantise.floats` says which stay in float.
 
     Raises:
         InputError: a pattern that matches no layer.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
     from myoflow.engine import Parameters, Segment
 
-VERSION = 2  # raise it when the same segment is lowered to something else
+VERSION = 3  # raise it when the same segment is lowered to something else
 
 
 def key(

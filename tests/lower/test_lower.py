@@ -77,7 +77,7 @@ def test_a_model_that_differs_is_never_handed_out(monkeypatch: pytest.MonkeyPatc
         onnx_graph.lower(network("none"), SPEC)
 
 
-@pytest.mark.parametrize("kept", [(), ("tinymyo.embed", "classify.*")])
+@pytest.mark.parametrize("kept", [(), ("classify.*",)])
 def test_int8_products_are_those_that_were_not_kept_in_float(lowered: bytes, kept: tuple[str, ...]) -> None:
     from myoflow.lower.onnx_graph import session
     from myoflow.lower.quantise import quantised
@@ -86,10 +86,22 @@ def test_int8_products_are_those_that_were_not_kept_in_float(lowered: bytes, kep
     data = quantised(lowered, x, kept)
     model = onnx.load_from_string(data)
     integers = [t.name for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 2]
-    assert len(integers) == (10 if not kept else 8)
+    assert len(integers) == (9 if not kept else 8)  # the first product reads the samples and stays in float
     expected = session(lowered, 1)(x)
     off = np.abs(session(data, 1)(x) - expected).max() / np.sqrt(np.mean(expected**2))
     assert 1e-6 < off < 0.3
+
+
+def test_rare_peaks_of_the_signal_do_not_coarsen_the_rest(lowered: bytes) -> None:
+    """EMG is bursts: its largest sample is many times the usual one, and would set the step of all of them."""
+    from myoflow.lower.onnx_graph import session
+    from myoflow.lower.quantise import quantised
+
+    x = np.random.default_rng(6).standard_t(2, (60, 3, 40)).astype(np.float32)
+    run = session(quantised(lowered, x[:40], ()), 1)
+    expected = session(lowered, 1)(x)
+    off = np.sqrt(np.mean((run(x) - expected) ** 2) / np.mean(expected**2))
+    assert off < 0.07  # 0.10 with the first product in 8 bits
 
 
 def test_a_pattern_that_matches_no_layer_is_refused(lowered: bytes) -> None:

@@ -22,9 +22,9 @@ _IR = b"ir  "  # how a model of two files begins; ONNX models begin otherwise
 def compiled(data: bytes, precision: str, threads: int) -> Callable[[Array], Array]:
     """A function of a batch `(window, ...)`, from an ONNX model or what `quantised` gave.
 
-    Windows of one size go one by one through a model of that size, on each thread another: OpenVINO knows more about
-    shapes that do not change, what a window needs stays in the cache, and an answer does not depend on how many are
-    asked for at once.
+    Windows of one size go one by one through a model of that size, several on a thread each, one alone on all of them:
+    OpenVINO knows more about shapes that do not change, what a window needs stays in the cache, and an answer does not
+    depend on how many others are asked for.
     """
     import openvino
 
@@ -44,7 +44,9 @@ def compiled(data: bytes, precision: str, threads: int) -> Callable[[Array], Arr
     requests = [model.create_infer_request() for _ in range(threads if single else 1)]
     if not single or threads == 1:
         return lambda batch: _one_by_one(requests[0], batch, 1 if single else len(batch))
-    return lambda batch: _side_by_side(requests, batch)
+    # a window that comes alone has all threads to itself
+    alone = core.compile_model(given, "CPU", {**settings, "NUM_STREAMS": 1}).create_infer_request()
+    return lambda batch: _one_by_one(alone, batch, 1) if len(batch) == 1 else _side_by_side(requests, batch)
 
 
 def _one_by_one(request: Any, batch: Array, size: int) -> Array:

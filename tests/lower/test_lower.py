@@ -162,3 +162,18 @@ def test_openvino_runs_a_rotation_as_one_operation(lowered: bytes) -> None:
     made = core.compile_model(core.read_model(lowered), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}).get_runtime_model()
     kinds = [node.get_rt_info()["layerType"] for node in made.get_ops()]
     assert kinds.count("RoPE") == 2 * 2  # queries and keys of two blocks
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_openvino_answers_a_window_alone_as_among_others(lowered: bytes, threads: int) -> None:
+    """Alone it has all threads, among others one; the numbers are the same."""
+    pytest.importorskip("openvino")
+    from myoflow.lower.openvino_model import compiled
+
+    x = np.random.default_rng(8).standard_normal((7, 3, 40)).astype(np.float32)
+    run = compiled(lowered, "f32", threads)
+    with torch.no_grad():
+        expected = network()(torch.from_numpy(x)).numpy()
+    many = run(x)
+    np.testing.assert_allclose(many, expected, atol=1e-5)
+    np.testing.assert_allclose(np.concatenate([run(x[i : i + 1]) for i in range(7)]), many, atol=1e-6)

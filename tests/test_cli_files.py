@@ -31,6 +31,22 @@ def test_a_rate_that_the_file_does_not_say(tmp_path):
     assert open_store(tmp_path / "a.zarr").rows[0].rate_hz == 2000
 
 
+def test_units_are_known_ones_and_not_others_than_the_file_says(tmp_path):
+    (tmp_path / "a.csv").write_text("emg (uV)\n1\n2\n3\n")
+    (tmp_path / "b.csv").write_text("emg\n1\n2\n3\n")
+    convert = ("convert", "--rate", 1000, "--like", "csv")
+    with pytest.raises(InputError, match=r"--units: there is no unit 'furlong'\. Known: V, mV, uV.*counts"):
+        call(*convert, tmp_path / "b.csv", tmp_path / "b.zarr", "--units", "furlong")
+    with pytest.raises(InputError, match="says that it is in uV; --units mV is for files that do not say"):
+        call(*convert, tmp_path / "a.csv", tmp_path / "a.zarr", "--units", "mV")
+    call(*convert, tmp_path / "a.csv", tmp_path / "a.zarr", "--units", "µV")
+    call(*convert, tmp_path / "b.csv", tmp_path / "b.zarr", "--units", "microvolts")
+    for name in ("a", "b"):
+        store = open_store(tmp_path / f"{name}.zarr")
+        emg = store.emg(store.rows[0].id)
+        assert emg.attrs["units"] == "V" and emg.values[0] == pytest.approx([1e-6, 2e-6, 3e-6])
+
+
 def test_options_that_do_not_go_together(tmp_path):
     with pytest.raises(InputError, match="go with --like"):
         call("convert", "uci_emg", tmp_path, "--rate", 2000)

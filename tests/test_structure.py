@@ -10,7 +10,7 @@ PACKAGE = ROOT / "myoflow"
 
 # Floors from the ground up, as in docs/design.md; a folder stands for all of its files.
 FLOORS = [
-    ("errors", "typed", "progress", "files", "parallel", "cluster", "measure", "distance", "ahead"),
+    ("errors", "typed", "progress", "files", "parallel", "cluster", "measure", "distance", "ahead", "units"),
     (
         "spec",
         "registry",

@@ -52,15 +52,21 @@ def cells(line: str, separator: str) -> list[str]:
 
 
 def separator_of(lines: list[str]) -> str:
-    """What stands between fields: the one of tab, semicolon, comma, space that gives most lines equally many fields."""
+    """What stands between fields: the one of tab, semicolon, comma, space that gives most lines equally many fields.
+
+    Where no line is parted by any but the comma, it parts them, too: a comma is a decimal one only beside another
+    separator, or in quotes.
+    """
     shown = [line for line in lines[:50] if line.strip()]
     best, most = ",", (0, 0)
     for rank, separator in enumerate(("\t", ";", ",", " ")):
         counts = [len(cells(line, separator)) for line in shown]
-        usual = max(set(counts), key=counts.count) if counts else 0
+        usual = max(set(counts), key=lambda count: (counts.count(count), count)) if counts else 0
         score = (counts.count(usual) if usual > 1 else 0, 4 - rank)
         if score > most:
             best, most = separator, score
+    if not most[0] and any(len(cells(line, ",")) > 1 for line in shown):
+        return ","
     return best
 
 

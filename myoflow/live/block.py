@@ -9,12 +9,10 @@ from attrs import field, frozen
 
 from myoflow.errors import InputError, did_you_mean
 from myoflow.spec import Spec
+from myoflow.units import VOLTS, spelt
 
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
-
-VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "nV": 1e-9}
-_SPELT = {"volts": "V", "volt": "V", "millivolts": "mV", "microvolts": "uV", "microvolt": "uV", "μV": "uV"}
 
 
 @frozen
@@ -131,7 +129,7 @@ def match(signal: Signal, wanted: Spec) -> Match:
 
 
 def _scale(given: str, wanted: str) -> float:
-    given, wanted = _SPELT.get(given, given), _SPELT.get(wanted, wanted)
+    given, wanted = spelt(given), spelt(wanted)
     if given == wanted:
         return 1.0
     if given in VOLTS and wanted in VOLTS:

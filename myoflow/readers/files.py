@@ -19,11 +19,11 @@ from myoflow.readers.source import ARCHIVES, File, Source, open_source
 from myoflow.readers.spans import spans
 from myoflow.recording import Blocks, Events, RawArray, Recording, Stream
 from myoflow.typed import Mismatch, frozen
+from myoflow.units import VOLTS, known, spelt
 
 if TYPE_CHECKING:
     from myoflow.card import Card
 
-VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6, "nV": 1e-9}
 _PLACE = re.compile(r"\{(\w+)\}")
 _SAME_RATE = 1e-4  # relative; texts round
 _TEXTS = ("subject", "session", "run", "label", "repetition")
@@ -80,6 +80,11 @@ class Options:
                     raise Mismatch(f"the pattern has no group '{group}'", (name,))
         if self.format is not None and self.format not in FORMATS:
             raise Mismatch(f"there is no format '{self.format}'{did_you_mean(self.format, FORMATS)}", ("format",))
+        if self.units is not None:
+            try:
+                known(self.units)
+            except ValueError as error:
+                raise Mismatch(str(error), ("units",)) from None
         if not self.gain or not np.isfinite(self.gain):
             raise Mismatch("must not be zero", ("gain",))
         if (self.labels_from == "column") != (self.label_column is not None):
@@ -256,7 +261,7 @@ def _rate(where: str, card: Card, options: Options, block: Signals) -> float:
 
 
 def _factor(where: str, card: Card, options: Options, block: Signals, row: int) -> float:
-    unit = block.units[row] or options.units or card.units
+    unit = spelt(block.units[row] or options.units or card.units)
     if unit == card.units:
         return 1.0
     if unit in VOLTS and card.units in VOLTS:

@@ -9,8 +9,9 @@ from myoflow.card import FASTEST_HZ, Card
 from myoflow.errors import InputError
 from myoflow.formats.base import Signals, open_file
 from myoflow.readers.base import listed
-from myoflow.readers.files import VOLTS, pick
+from myoflow.readers.files import pick
 from myoflow.typed import Hz, Mismatch, coerce
+from myoflow.units import VOLTS, known, spelt
 
 UNMARKED = "unmarked"
 
@@ -27,8 +28,10 @@ def card_of_file(
     """A card of the reader `files` for this file alone.
 
     Raises:
-        InputError: the file cannot be opened, or does not say its rate, or its channels are in different units.
+        InputError: the file cannot be opened, or does not say its rate, or its channels are in different units, or
+            in others than those given, or these are not known.
     """
+    given_units = _units(units)
     signals = open_file(file, like, variable, in_blocks=True)
     names = channels or _emg(signals)
     block, rows = pick(str(file), signals, names)
@@ -37,10 +40,13 @@ def card_of_file(
         raise InputError(f"{file}: does not say its rate{_clock(block)}; give it with --rate")
     true = given if given is not None else block.rate_hz
     assert true is not None, "one of both is"
-    said = sorted({block.units[row] for row in rows})
+    said = sorted({spelt(block.units[row]) for row in rows})
     if len({unit in VOLTS for unit in said if unit}) > 1 or len([unit for unit in said if unit not in VOLTS]) > 1:
         raise InputError(f"{file}: {listed(names)} are in {', '.join(said)}; choose some with --channels")
-    unit = next((unit for unit in said if unit), None) or units or "counts"
+    if given_units is not None and "" not in said and said != [given_units]:
+        raise InputError(f"{file}: says that it is in {', '.join(said)}; --units {units} is for files that do not say")
+    unit = next((unit for unit in said if unit), None) or given_units or "counts"
+    silent = given_units or unit  # what channels are in that do not say
     marks = sorted({mark.name for mark in signals.events})
     other = given is not None and block.rate_hz is not None and block.rate_hz != given
     options = {
@@ -48,7 +54,7 @@ def card_of_file(
         "variable": variable,
         "format": like,
         "rate": "card",
-        "units": units or unit,
+        "units": silent if "" in said else None,
         "missing": "hold" if hold else "refuse",
         "labels_from": "events" if marks else "none",
     }
@@ -73,6 +79,15 @@ def _emg(signals: Signals) -> tuple[str, ...]:
         return named
     unit = signals.units[0]
     return tuple(name for name, own in zip(signals.channels, signals.units, strict=True) if own == unit)
+
+
+def _units(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return known(text)
+    except ValueError as error:
+        raise InputError(f"--units: {error}") from None
 
 
 def _hertz(rate: str | None) -> float | None:

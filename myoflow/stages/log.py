@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from myoflow.errors import PlanError
 from myoflow.spec import SIGNAL, Spec
 from myoflow.stage import Cost, Stage, State, stage
-from myoflow.stages.squash import VOLTS
 from myoflow.typed import Volts, frozen
+from myoflow.units import VOLTS
 
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Kernel

@@ -8,11 +8,10 @@ from myoflow.errors import PlanError
 from myoflow.spec import SIGNAL, Spec
 from myoflow.stage import Cost, Stage, State, stage
 from myoflow.typed import Volts, frozen
+from myoflow.units import VOLTS
 
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Kernel
-
-VOLTS = {"V": 1.0, "mV": 1e-3, "uV": 1e-6, "µV": 1e-6}
 
 
 @stage("squash")

@@ -40,6 +40,35 @@ def test_decimal_commas(tmp_path):
     np.testing.assert_array_equal(signals.values.T, [[1.5, -2], [3.25, 4.5]])
 
 
+@pytest.mark.parametrize("body", ["1,5\t2\n3,25\t4\n", '"1,5";2\n3,25;4\n'])
+def test_commas_beside_another_separator_are_decimal(tmp_path, body):
+    np.testing.assert_array_equal(opened(tmp_path, body).values.T, [[1.5, 2], [3.25, 4]])
+
+
+def test_quoted_commas_are_decimal(tmp_path):
+    np.testing.assert_array_equal(opened(tmp_path, 'emg\n"1,5"\n"2,25"\n').values, [[1.5, 2.25]])
+
+
+@pytest.mark.parametrize("rows", ["1,2\n3,4\n", "# two\n1,2\n3,4\n", "a,b\n1,2\n3,4\n"])
+def test_commas_alone_part_columns(tmp_path, rows):
+    np.testing.assert_array_equal(opened(tmp_path, rows).values, [[1, 3], [2, 4]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "error"),
+    [
+        ("1,2\n3\n", r"a\.csv:2: has 1 fields, expected 2"),
+        ("1,2\n3\n4\n", r"a\.csv:1: has 2 fields, most lines have 1\. A comma parts columns unless"),
+        ("1, 2\n3, 4, 5\n", r"a\.csv:2: has 3 fields, expected 2"),
+        ("emg\n1,5\n2,7\n", r"a\.csv:2: '1,5' is 2 whole numbers, or 1 with decimal commas.*write decimal points"),
+        ("l,r\n1,5,2,7\n3,5,1,2\n", r"a\.csv:2: '1,5,2,7' is 4 whole numbers, or 2 with decimal commas"),
+    ],
+)
+def test_commas_that_may_be_decimal_are_not_guessed(tmp_path, rows, error):
+    with pytest.raises(InputError, match=error):
+        opened(tmp_path, rows)
+
+
 @pytest.mark.parametrize(
     ("name", "times", "rate"),
     [

@@ -178,7 +178,7 @@ def test_one_file_without_a_card(tmp_path, key):
     for name, data in make.every()[key].items():
         (tmp_path / name).write_bytes(data)
     path = tmp_path / next(iter(make.every()[key]))
-    summary = convert_file(path, tmp_path / "out.zarr", rate="1000", units="uV")
+    summary = convert_file(path, tmp_path / "out.zarr", rate="1000")
     assert summary.written == 1 and summary.samples >= 179
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Literal
@@ -26,18 +27,15 @@ def names(shelf: Shelf) -> list[str]:
 def find(shelf: Shelf, name: str) -> Path:
     """Path of a YAML file by path or by name.
 
-    A path that exists wins, then `./<shelf>/<name>.yaml`, then the shipped file.
+    What ends in .yaml or .yml, or has a slash, is a path and nothing else. Of a name `./<shelf>/<name>.yaml` wins over
+    the shipped file.
 
     Raises:
-        InputError: nothing of that name.
+        InputError: no such file, or nothing of that name.
     """
     given = Path(name)
-    if given.suffix in (".yaml", ".yml"):
-        if given.is_file():
-            return given
-        if given.parent not in (Path(), Path(shelf)):
-            raise InputError(f"there is no file {given}")
-        name = given.stem
+    if given.suffix in (".yaml", ".yml") or "/" in name or os.sep in name:
+        return _file(shelf, given)
     for folder in (Path.cwd() / shelf, root() / shelf):
         path = folder / f"{name}.yaml"
         if path.is_file():
@@ -45,6 +43,18 @@ def find(shelf: Shelf, name: str) -> Path:
     kind = shelf[:-1]
     close = did_you_mean(name, names(shelf)) or ";"
     raise InputError(f"there is no {kind} '{name}'{close} `myoflow list {shelf}` shows them")
+
+
+def _file(shelf: Shelf, given: Path) -> Path:
+    if given.suffix in (".yaml", ".yml"):
+        if given.is_file():
+            return given
+        # Not taken for it: whoever mistypes the path of a file of their own must not get ours.
+        shipped = f"; the {shelf[:-1]} of that name is called '{given.stem}'" if given.stem in names(shelf) else ""
+        raise InputError(f"there is no file {given}{shipped}")
+    if given.is_file():
+        raise InputError(f"{given}: a {shelf[:-1]}'s file ends in .yaml")
+    raise InputError(f"there is no file {given}, and '/' stands in no {shelf[:-1]}'s name")
 
 
 def headline(path: Path) -> str:

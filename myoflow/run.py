@@ -93,7 +93,8 @@ class Run:
         microcontroller as a folder of C (`export.mcu_project`).
 
         Raises:
-            InputError: a model without a network, a folder at `out`, or a backend that cannot be exported.
+            InputError: a model without a network, a folder at `out`, an ending that nothing is written as, or a backend
+            that cannot be exported.
         """
         from myoflow.export.mcu_project import export_mcu
         from myoflow.export.onnx_file import export_onnx
@@ -102,6 +103,7 @@ class Run:
         on_chip = load_backend(backend).engine == "mcu"
         if out.is_dir() and not on_chip:
             raise InputError(f"{out} is a folder; name the file to write, such as {out / 'model.onnx'}")
+        _fitting(out, backend, on_chip)
         plan, network, parameters = self._network(name, self.recipe.with_backend(backend) if on_chip else self.recipe)
         if on_chip:
             return export_mcu(plan, network, parameters, backend, self.recipe.title or self.recipe.name, out)
@@ -147,6 +149,16 @@ class Run:
             raise InputError(f"{self.folder} has no fold {fold}; it has {'one, 1' if folds == 1 else f'1 to {folds}'}")
         seed = self.recipe.train.seeds[0] if seed is None else seed
         return self.folder / f"fold-{fold}" / name / f"seed-{seed}" / "weights.safetensors"
+
+
+def _fitting(out: Path, backend: str, on_chip: bool) -> None:
+    """Raise InputError where the name says that something else is expected than what would be written."""
+    kinds = ".onnx is one model file (--backend onnx, onnx-int8), a folder is C (--backend gap9) or --safetensors"
+    if on_chip and out.suffix in (".onnx", ".c", ".h", ".zip", ".safetensors"):
+        raise InputError(f"{out}: {backend} is written as a folder of C, not as a {out.suffix} file. {kinds}")
+    if not on_chip and out.suffix != ".onnx":
+        what = f"nothing is written as a {out.suffix} file" if out.suffix else "the name has no ending"
+        raise InputError(f"{out}: {what}. {kinds}")
 
 
 def _refuse_gaps(array: xr.DataArray, spec: Spec) -> None:

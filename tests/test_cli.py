@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,6 +47,20 @@ def test_run_check_info_and_resume(myoflow: Verb, tmp_path: Path) -> None:
     damaged = myoflow("info", "data/tiny.zarr", "--verify")
     assert damaged.returncode == 1
     assert "sub-02" in damaged.stderr
+
+
+def test_the_version_is_that_of_the_package(myoflow: Verb) -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    done = myoflow("--version")
+    assert (done.returncode, done.stdout) == (0, f"myoflow {told}\n")
+
+
+def test_a_mistyped_path_runs_no_shipped_recipe(myoflow: Verb, tmp_path: Path) -> None:
+    for verb in ("run", "check", "bench", "stream", "cp"):
+        done = myoflow(verb, "quickstart.yml")
+        assert done.returncode == 2, verb
+        assert done.stderr == "there is no file quickstart.yml; the recipe of that name is called 'quickstart'\n"
+    assert not any(tmp_path.iterdir())
 
 
 def test_check_prints_the_plan_without_torch(myoflow: Verb) -> None:

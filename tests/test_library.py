@@ -18,7 +18,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_shipped_files_are_found_from_anywhere(folder: Path) -> None:
     assert library.find("recipes", "quickstart") == library.root() / "recipes" / "quickstart.yaml"
-    assert library.find("recipes", "recipes/quickstart.yaml") == library.root() / "recipes" / "quickstart.yaml"
     assert {"quickstart", "gestures_uci", "gestures_uci_folds", "gestures_uci_published"} <= set(
         library.names("recipes")
     )
@@ -43,8 +42,25 @@ def test_what_is_not_there(folder: Path) -> None:
         library.find("backends", "dsp56")
     with pytest.raises(InputError, match=r"there is no recipe 'quick'; did you mean 'quickstart'\? `myoflow list"):
         library.find("recipes", "quick")
-    with pytest.raises(InputError, match=r"there is no file elsewhere/quickstart\.yaml"):
-        library.find("recipes", "elsewhere/quickstart.yaml")
+
+
+@pytest.mark.parametrize(
+    "name", ["quickstart.yml", "quickstart.yaml", "recipes/quickstart.yaml", "else/quickstart.yaml"]
+)
+def test_a_path_that_is_not_there_is_not_taken_for_a_name(folder: Path, name: str) -> None:
+    with pytest.raises(InputError, match=rf"there is no file {name}; the recipe of that name is called 'quickstart'"):
+        library.find("recipes", name)
+
+
+def test_a_path_is_no_name(folder: Path) -> None:
+    Path("mine").mkdir()
+    Path("mine/gestures.txt").write_text("")
+    with pytest.raises(InputError, match=r"there is no file mine/gestures\.yaml$"):
+        library.find("recipes", "mine/gestures.yaml")
+    with pytest.raises(InputError, match=r"mine/gestures\.txt: a recipe's file ends in \.yaml"):
+        library.find("recipes", "mine/gestures.txt")
+    with pytest.raises(InputError, match=r"there is no file \.\./recipes/quickstart"):
+        library.find("recipes", "../recipes/quickstart")
 
 
 @pytest.mark.parametrize("shelf", ["recipes", "datasets"])

@@ -9,11 +9,28 @@ import typer
 
 app = typer.Typer(
     name="myoflow",
-    help="Surface EMG from raw files to a running decoder, from one YAML recipe.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from myoflow import __version__
+
+        typer.echo(f"myoflow {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _whole(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Surface EMG from raw files to a running decoder, from one YAML recipe."""
+
 
 RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe's name or path.")]
 Overrides = Annotated[Optional[list[str]], typer.Argument(help="Changes such as train.lr=1e-3.")]  # noqa: UP045

@@ -45,6 +45,7 @@ def bench(
 ) -> None:
     """Time every stage of a recipe, the learned ones on each backend asked for."""
     from myoflow import tables
+    from myoflow.errors import InputError
     from myoflow.evaluation.bench import bench as measure
     from myoflow.models import main_name, plan_recipe
     from myoflow.recipe import load
@@ -52,6 +53,8 @@ def bench(
 
     parameters = None
     if (Path(recipe) / "recipe.yaml").is_file():
+        if overrides:
+            raise InputError("a run is measured as it was trained; overrides go with a recipe")
         done = load_run(recipe)
         parameters, header = done.load()
         loaded, plans = done.recipe, plan_recipe(done.recipe, spec=header.spec())

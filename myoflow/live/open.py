@@ -80,6 +80,8 @@ def open_run_or_recipe(name: str | Path) -> Run | Recipe:
         return load_run(name)
     if Path(name).is_dir():
         raise InputError(f"{name} is not a run's folder: it has no recipe.yaml")
+    if "/" in str(name) and Path(name).suffix not in (".yaml", ".yml"):
+        raise InputError(f"there is no run's folder {name}")
     from myoflow.recipe import load
 
     return load(name)

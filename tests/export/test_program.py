@@ -125,6 +125,17 @@ def test_a_file_that_is_none_is_refused(here: Path, tmp_path: Path) -> None:
         mf.load_program(tmp_path / "bare.onnx")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("x.foo", "as a .foo file"), ("model", "no ending"), ("x.tflite", "as a .tflite file")]
+)
+def test_an_ending_that_nothing_is_written_as_is_refused(name: str, told: str, run: Run, here: Path) -> None:
+    with pytest.raises(InputError, match=rf"{name}: .*{told}.*\.onnx is one model file.*a folder is C"):
+        run.export(here / name)
+    with pytest.raises(InputError, match=r"is written as a folder of C, not as a \.onnx file"):
+        run.export(here / "chip.onnx", backend="gap9")
+    assert not (here / name).exists() and not (here / "chip.onnx").exists()
+
+
 def test_an_int8_file_beyond_its_tolerance_is_not_written(run: Run, here: Path) -> None:
     (here / "backends").mkdir(exist_ok=True)
     (here / "backends" / "exact8.yaml").write_text("engine: onnx\nprecision: int8\ntolerance: 1e-9\n")

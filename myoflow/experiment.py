@@ -27,6 +27,7 @@ from myoflow.pipeline import Plan, compile_steps
 from myoflow.progress import Progress
 from myoflow.split import Fold
 from myoflow.task import PARTS, View
+from myoflow.training.batch import explained
 from myoflow.training.fit import Fitted, Split, fit_model, fit_signals, learned
 
 if TYPE_CHECKING:
@@ -174,7 +175,10 @@ class Experiment:
             weights.save_calibration(folder, kept)
             parameters = attrs.evolve(parameters, calibration=kept)
         with self._timed(f"predict {name}"):
-            answers: Answers = self.task.predict(Fitted(plan, parameters), examples[2])
+            try:
+                answers: Answers = self.task.predict(Fitted(plan, parameters), examples[2])
+            except InputError as error:
+                raise explained(error, examples[2]) from None
         self._prove(name, folder, answers, examples[2], parameters)
         answers.keep(folder)
         answers.save(done)

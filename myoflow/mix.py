@@ -70,7 +70,21 @@ def _planned(name: str, plan: Plan, spec: Spec) -> Plan:
             "`resample`, to one number of channels with `pad`, or choose some with `channels`",
             stop,
         )
+    _check_units(name, plan, spec)
     return made
+
+
+def _check_units(name: str, plan: Plan, spec: Spec) -> None:
+    """Raise PlanError when what the network is to learn comes in other units from a further store."""
+    last = next((step.index for step in plan.steps if not step.stage.on_host()), len(plan.steps))
+    theirs = Pipeline([step.stage for step in plan.steps[:last]]).plan(spec).output.units
+    ours = plan.steps[last - 1].after.units
+    if ours != theirs:
+        raise PlanError(
+            f"gets a signal in {theirs} from data.also.{name}, and in {ours} from the first data; bring all to one "
+            "scale with zscore, robust or minmax",
+            last if last < len(plan.steps) else None,
+        )
 
 
 class Others:

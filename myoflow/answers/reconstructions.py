@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from myoflow.answers.base import Answers, Floats, Ints, Strings
 from myoflow.dsp.masking import interpolated, patch_mean
+from myoflow.errors import InputError
 
 if TYPE_CHECKING:
     import torch
@@ -91,6 +92,11 @@ class Reconstructions(Answers):
 
     def __attrs_post_init__(self) -> None:
         self.check_rows()
+        good = np.all([np.isfinite(getattr(self, name)) for name in LOSSES], axis=0)
+        if not good.all():
+            raise InputError(
+                f"predictions: {int((~good).sum())} of {len(self)} windows have losses that are not finite"
+            )
 
     def tally(self, unit: Ints | None = None) -> Floats:
         """Sums of the losses and the number of windows, `(unit, 1, 5)`."""

@@ -86,6 +86,12 @@ def input_spec(store: Store, data: Data, labels: Sequence[str]) -> Spec:
     if len(layouts) > 1:
         odd = next(row for row in rows if tuple(row.channels) != tuple(first.channels))
         raise InputError(f"{store.path}: {odd.id} has other channels than {first.id}; a pipeline takes one layout")
+    if len(units := sorted({row.units for row in rows})) > 1:
+        odd = next(row for row in rows if row.units != first.units)
+        raise InputError(
+            f"{store.path} holds signals in {' and '.join(units)}: {odd.id} is in {odd.units}, {first.id} in "
+            f"{first.units}; a pipeline takes one unit. Convert them with one, or choose some with data.only"
+        )
     rate = data.regularise or first.rate_hz / data.every
     for name in data.channels or ():
         if name not in first.channels:

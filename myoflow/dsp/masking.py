@@ -31,16 +31,20 @@ class Hiding:
     ) -> npt.NDArray[np.bool_]:
         """Hidden patches `(window, channel, patch)` of windows whose electrodes are `present` `(window, channel)`.
 
-        Of each window the same share is hidden, to the nearest patch, never of electrodes that are not there. What is
-        hidden depends on the window's own number in `draws` alone, and not on its neighbours in a batch.
+        Of each window the same share is hidden, to the nearest patch, one at least and never all, and nothing of
+        electrodes that are not there. What is hidden depends on the window's own number in `draws` alone, and not on
+        its neighbours in a batch.
         """
         windows, channels = present.shape
         real = np.repeat(present, patches, 1)
         # Every patch gets a key; the smallest are hidden. A run shares its key, so it goes together, in order.
         place = np.arange(channels * patches, dtype=np.uint64)
-        key = np.where(real, self._keys(channels, patches, draws) & ~np.uint64(0xFFFF) | place, np.uint64(2**64 - 1))
+        low = np.uint64(2 ** max(16, (len(place) - 1).bit_length()) - 1)  # bits that tell places apart
+        key = np.where(real, self._keys(channels, patches, draws) & ~low | place, np.uint64(2**64 - 1))
         order = np.argsort(key, axis=1)
-        count = np.round(self.share * present.sum(1) * patches).astype(np.int64)
+        there = present.sum(1) * patches
+        count = np.round(self.share * there).astype(np.int64).clip(np.minimum(there, 1), np.maximum(there - 1, 1))
+        count = np.minimum(count, there)
         hidden = np.zeros(key.shape, bool)
         np.put_along_axis(hidden, order, np.arange(key.shape[1]) < count[:, None], axis=1)
         return hidden.reshape(windows, channels, patches)

@@ -30,9 +30,14 @@ class Masked:
 
     @classmethod
     def of(cls, windows: Windows) -> Masked:
-        """Electrodes that are silent throughout a recording are not there: a stage `pad` has put them in."""
-        heard = [np.any(np.asarray(signal) != 0, axis=1) for signal in windows.signals]
-        return cls(windows, np.array(heard, bool))
+        """Electrodes whose signal never changes in a recording are not there: a stage `pad` has put them in, whatever
+        a scale behind it made of its zeros. Windows of a recording without any electrode are left out."""
+        heard = np.zeros((len(windows.signals), windows.signals[0].shape[0] if windows.signals else 0), bool)
+        for number in np.unique(windows.recording):
+            signal = windows.signals[number]  # a sample that is no number is no silence
+            heard[number] = np.asarray(np.max(signal, axis=1) != np.min(signal, axis=1))
+        some = np.flatnonzero(heard.any(axis=1))
+        return cls(windows, heard).select(np.isin(windows.recording, some))
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -35,10 +35,10 @@ class Pretrain(Task):
     """Masked reconstruction (TinyMyo, arXiv 2512.15729): SmoothL1 of hidden patches, plus `visible` times of others.
 
     The share `mask` of every window's patches is hidden, in a `pattern`: `random` ones; `span`: runs of `block`
-    patches; `channel`: whole channels. Electrodes that are silent throughout a recording (those that the stage `pad`
-    adds) are neither attended, hidden nor scored. Where the decoder guesses each patch's strength, too (`reconstruct:
-    {power: true}`), that is scored beside the samples with the weight `power`. Windows are taken from all of a
-    recording, labelled or not.
+    patches; `channel`: whole channels. Electrodes that never change in a recording (those that the stage `pad` adds)
+    are neither attended, hidden nor scored; a recording that has no others is left out. Where the decoder guesses each
+    patch's strength, too (`reconstruct: {power: true}`), that is scored beside the samples with the weight `power`.
+    Windows are taken from all of a recording, labelled or not.
     """
 
     mask: float = attrs.field(default=0.5, validator=and_(gt(0), lt(1)))
@@ -67,6 +67,12 @@ class Pretrain(Task):
             raise PlanError(
                 f"pre-training needs a pipeline that ends in {', '.join(END)}; this one ends in {names[-1]}"
             )
+        _check_electrodes(plan, names)
+        tokens = plan.steps[-2].before
+        patches = tokens.size("channel") * tokens.size("patch")
+        if not 0.5 < self.mask * patches < patches - 0.5:
+            what = "none" if self.mask < 0.5 else "all"
+            raise PlanError(f"train.mask: {self.mask:g} hides {what} of the {patches} patches that a window has")
 
     def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Masked]:
         """Windows on the grid of each recording of a part, whatever is marked there."""
@@ -124,3 +130,24 @@ class Pretrain(Task):
         from myoflow.report.hidden import sections
 
         return sections(view)
+
+
+def _check_electrodes(plan: Plan, names: Sequence[str]) -> None:
+    """Raise PlanError where nobody could tell behind the pipeline which electrodes a recording has."""
+    from myoflow.data.prepare import find_cut
+
+    cut, last = find_cut(plan), len(names) - len(END)
+    for index in range(cut + 1, last):
+        if plan.steps[index].after.channels != plan.steps[index].before.channels:
+            raise PlanError(
+                f"{names[index]} changes the channels behind {names[cut]}; put it before that in pre-training, which "
+                "looks at whole recordings for electrodes that are not there",
+                index,
+            )
+    if "pad" not in names:
+        return
+    for index, step in enumerate(plan.steps):
+        if names[index] == "rereference" and index > names.index("pad"):
+            raise PlanError("rereference would put a signal on the empty channels of pad; put it before pad", index)
+        if getattr(step.stage, "rotate", 0):
+            raise PlanError("rotate would put empty channels of pad in the place of electrodes; leave it out", index)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from myoflow.errors import InputError, MyoflowError
+
 if TYPE_CHECKING:
     import torch
 
@@ -43,6 +45,30 @@ def tensors(part: Part, device: torch.device) -> Any:
         return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
     return each(moved, part)
+
+
+def not_finite(examples: Any, size: int = 512) -> str | None:
+    """Where the first sample of a signal is that is not a number, in words; None where all are."""
+    for first in range(0, len(examples), size):
+        x = examples.take(np.arange(first, min(first + size, len(examples))))
+        bad = np.argwhere(~np.isfinite(x["emg"] if isinstance(x, Mapping) else x))
+        if len(bad):
+            row, channel, sample = (int(i) for i in bad[0])
+            places = examples.places()
+            at = f"{places['start_s'][first + row]:.3f} s, sample {sample}, channel {channel + 1}"
+            return f"{places['recording'][first + row]} (window at {at})"
+    return None
+
+
+def explained(error: MyoflowError, examples: Any) -> MyoflowError:
+    """An error of training or asking, or, where the examples hold samples that are no numbers, that and where."""
+    place = not_finite(examples)
+    if place is None:
+        return error
+    return InputError(
+        f"{place} is not finite: nothing can be learned from or said of such a signal; mend the recording, or begin "
+        "the pipeline with a quality stage"
+    )
 
 
 def signal_changed(part: Part, function: Callable[[Any], Any]) -> Any:

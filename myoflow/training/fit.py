@@ -13,11 +13,11 @@ from attrs import frozen
 from myoflow.backend import load_backend
 from myoflow.data.prepare import find_cut
 from myoflow.engine import Parameters, Segment
-from myoflow.errors import InputError, PlanError
+from myoflow.errors import InputError, MyoflowError, PlanError
 from myoflow.pipeline import Plan, compile_steps
 from myoflow.progress import Progress
 from myoflow.stage import State
-from myoflow.training.batch import signal_changed
+from myoflow.training.batch import explained, signal_changed
 
 if TYPE_CHECKING:
     import torch
@@ -269,17 +269,22 @@ def _train(
         settings.task.begin(module, split.train)
     for text in told:
         progress.say(text)
-    train.fit(
-        module,
-        batches,
-        (lambda: transform.batches(split.valid)) if len(split.valid) else None,
-        settings,
-        seed=seed,
-        steps_per_epoch=split.train.steps(settings.batch),
-        folder=folder,
-        progress=progress,
-        device=load_backend(network.backend).device,
-    )
+    try:
+        train.fit(
+            module,
+            batches,
+            (lambda: transform.batches(split.valid)) if len(split.valid) else None,
+            settings,
+            seed=seed,
+            steps_per_epoch=split.train.steps(settings.batch),
+            folder=folder,
+            progress=progress,
+            device=load_backend(network.backend).device,
+        )
+    except InputError:
+        raise
+    except MyoflowError as error:
+        raise explained(explained(error, split.train), split.valid) from None
     if begin is not None:
         from myoflow.nn.adapt import merge
 

@@ -334,6 +334,11 @@ class _Training:
         loss_sum, gauge_sum, examples = self.accelerator.reduce(sums.to(self.accelerator.device), "sum").tolist()
         if not examples:
             return None, None
+        if math.isnan(loss_sum):
+            raise MyoflowError(
+                f"the validation loss is no number in epoch {self.epoch + 1}: look for NaN in the data (quality "
+                "stage), or train with a lower train.lr"
+            )
         return loss_sum / examples, gauge_sum / examples if self.task.curve else None
 
     @contextlib.contextmanager

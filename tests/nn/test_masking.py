@@ -32,6 +32,19 @@ def test_random_masks_hide_every_patch_equally_often() -> None:
     assert np.abs(hidden.mean(0) - 0.5).max() < 0.03
 
 
+def test_some_are_hidden_and_some_are_not_whatever_the_share() -> None:
+    there = present([1, 1, 1], [1, 0, 0], [0, 0, 0])
+    for share in (0.01, 0.99):
+        hidden = Hiding(share).masks(there, 2, np.arange(3)).sum((1, 2))
+        assert hidden.tolist() == ([1, 1, 0] if share < 0.5 else [5, 1, 0])
+
+
+def test_many_patches_are_as_random_as_few() -> None:
+    """More than 2^16 patches: the place must not weigh in their order."""
+    hidden = Hiding().masks(np.ones((4, 16), bool), 8192, np.arange(4))
+    assert np.abs(hidden.mean((0, 2)) - 0.5).max() < 0.02
+
+
 def test_spans_hide_neighbours_together_and_channels_go_whole() -> None:
     ones = np.ones((500, 4), bool)
 

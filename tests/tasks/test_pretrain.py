@@ -13,6 +13,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import attrs
 import numpy as np
 import pytest
 import tiny
@@ -53,6 +54,7 @@ baselines:
   no_positions: [patch: {length: 10 samples}, tinymyo: {layers: 1, width: 16, heads: 1, positions: none}, reconstruct]
 train: {task: pretrain, epochs: 2, lr: 2e-3, batch: 16, accumulate: 2}
 """
+WINDOW = "window: {length: 200 ms, stride: 100 ms}"
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,8 @@ def place(tmp_path_factory: pytest.TempPathFactory):
         tiny.CARD.replace("name: tiny", "name: fast").replace("200 Hz", "400 Hz").replace("subjects: 4", "subjects: 2")
     )
     (folder / "datasets" / "fast.yaml").write_text(fast)
+    counted = fast.replace("name: fast", "name: counted").replace("rate: 400 Hz", "rate: 400 Hz\nunits: counts")
+    (folder / "datasets" / "counted.yaml").write_text(counted.replace("reader: simulated", "reader: files"))
     before = Path.cwd()
     os.chdir(folder)
     yield folder
@@ -124,6 +128,13 @@ def test_on_another_backend_it_trains_and_no_decoder_is_compared(place: Path) ->
         (["data.also.fast.dataset=fsat"], "did you mean 'fast'"),
         (["data.also.fast.colour=red"], "data.also.fast has no field 'colour'"),
         (["train.mask=1.5"], "train.mask: must be < 1"),
+        (["train.mask=0.01"], "train.mask: 0.01 hides none of the 32 patches"),
+        (["train.mask=0.99"], "train.mask: 0.99 hides all of the 32 patches"),
+        (["pipeline.augment.rotate=1"], "rotate would put empty channels of pad in the place of electrodes"),
+        (
+            ["pipeline.zscore=null", "data.also.fast.dataset=counted"],
+            "a signal in counts from data.also.fast, and",
+        ),
         (["train.label_smoothing=0.1"], "has no field 'label_smoothing'"),
     ],
 )
@@ -131,6 +142,22 @@ def test_what_does_not_fit_is_said_before_data_is_read(place: Path, changes: lis
     with pytest.raises(RecipeError) as error:
         plan_recipe(load("tiny_run.yaml", changes))
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "stages, words",
+    [
+        ([WINDOW, "pad: {channels: 9}"], "pad changes the channels behind window"),
+        ([WINDOW, "select: {channels: [E1]}"], "select changes the channels behind window"),
+        (["pad: {channels: 9}", "rereference", WINDOW], "rereference would put a signal on the empty channels of pad"),
+    ],
+)
+def test_electrodes_must_be_known_where_recordings_are_whole(place: Path, stages: list[str], words: str) -> None:
+    lines = "".join(f"  - {stage}\n" for stage in stages)
+    head, tail = RECIPE.partition("  also")[0], RECIPE[RECIPE.index("  - patch") :]
+    (place / "odd.yaml").write_text(f"{head}pipeline:\n{lines}{tail}")
+    with pytest.raises(RecipeError, match=words):
+        plan_recipe(load("odd.yaml", ["baselines=null"]))
 
 
 def test_a_channel_or_a_unit_that_a_store_does_not_have(place: Path, run) -> None:
@@ -170,6 +197,16 @@ def windows() -> Masked:
             label=np.full(99, -1), repetition=np.zeros(99, np.int16),
         )
     )  # fmt: skip
+
+
+def test_what_never_changes_is_no_electrode_and_a_silent_recording_is_left_out() -> None:
+    known = windows()
+    signals = [signal.copy() for signal in known.windows.signals]
+    signals[1][2:] = 0.25  # a scale behind `pad` has moved its zeros
+    signals[2][:] = -1
+    found = Masked.of(attrs.evolve(known.windows, signals=tuple(signals)))
+    assert found.present_in[:2].tolist() == [[True] * 4, [True, True, False, False]]
+    assert set(found.recording.tolist()) == {0, 1} and len(found) == 66
 
 
 def learn(folder: Path, dropout: float = 0.1, **settings) -> dict[str, torch.Tensor]:

@@ -226,6 +226,12 @@ def test_a_loss_that_is_not_a_number_is_an_error_with_the_place(tmp_path):
         run(tmp_path, batches=batches)
 
 
+def test_a_validation_loss_that_is_not_a_number_is_an_error(tmp_path):
+    x, y = windows()
+    with pytest.raises(MyoflowError, match="validation loss is no number in epoch 1: look for NaN"):
+        run(tmp_path, validation=lambda: [(x[:BATCH] * np.nan, y[:BATCH])])
+
+
 def test_errors(tmp_path):
     with pytest.raises(InputError, match="no windows"):
         run(tmp_path, steps=0)

@@ -1,15 +1,23 @@
-"""ARPA: the text file in which n-gram models are exchanged."""
+"""ARPA: the text file in which n-gram models are exchanged.
+
+Toolkits differ in it: some write comments first, `<UNK>` for `<unk>`, `-inf` for a chance of nothing, or no back-off
+weight where it is 0.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from myoflow.errors import InputError
 from myoflow.files import beside
-from myoflow.text.ngram import BEGIN, UNKNOWN, Gram, NGram
+from myoflow.text.ngram import BEGIN, END, NEVER, UNKNOWN, Gram, NGram
 
+HEAD = "\\data\\"
+_MARKS = {"<UNK>": UNKNOWN, "<S>": BEGIN, "</S>": END}
+_BLANK = " \t\r\v\f"  # what parts words; other blanks, such as those that do not break a line, stand in words
 _COUNT = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)")
 _SECTION = re.compile(r"\\(\d+)-grams:")
 
@@ -36,7 +44,7 @@ def read(path: Path) -> NGram:
         InputError: the file is no ARPA file, or its contents are not what its head announces; with file and line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not an ARPA file: byte {error.start} is no UTF-8") from None
     except OSError as error:
@@ -44,13 +52,22 @@ def read(path: Path) -> NGram:
     return _Reader(path, lines).model()
 
 
+def is_arpa(path: Path) -> bool:
+    """Whether a file, whatever its name, is an ARPA model: its first lines have \\data\\."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return any(line.strip(_BLANK + "\n") == HEAD for _, line in zip(range(100), file, strict=False))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
 class _Reader:
     def __init__(self, path: Path, lines: list[str]) -> None:
         self.path = path
         self.numbered: Iterator[tuple[int, str]] = (
-            (number, line.strip()) for number, line in enumerate(lines, 1) if line.strip()
+            (number, bare) for number, line in enumerate(lines, 1) if (bare := line.strip(_BLANK))
         )
-        self.last = len(lines)
+        self.last = max(1, len(lines) - (lines[-1] == ""))
 
     def fail(self, number: int, message: str) -> InputError:
         return InputError(f"{self.path}:{number}: {message}")
@@ -62,9 +79,13 @@ class _Reader:
         return found
 
     def model(self) -> NGram:
-        number, line = self.next("\\data\\")
-        if line != "\\data\\":
-            raise self.fail(number, f"not an ARPA file: it begins with {line[:40]!r} and not with \\data\\")
+        began, line = self.next(HEAD)
+        first = line
+        while line != HEAD:  # comments
+            behind = next(self.numbered, None)
+            if behind is None:
+                raise self.fail(began, f"not an ARPA file: it begins with {first[:40]!r}, and no line is {HEAD}")
+            line = behind[1]
         announced, number, line = self.head()
         probability: list[dict[Gram, float]] = []
         backoff: list[dict[Gram, float]] = []
@@ -87,8 +108,9 @@ class _Reader:
             backoff.append(weights)
         if line != "\\end\\":
             raise self.fail(number, f"expected \\end\\, found {line[:40]!r}")
-        if (UNKNOWN,) not in probability[0] and (unknown := ("<UNK>",)) in probability[0]:
-            probability[0][(UNKNOWN,)] = probability[0].pop(unknown)
+        for weights, longer in zip(backoff, probability[1:], strict=False):
+            for gram in longer:  # what is gone on from is a context, whether or not it weighs anything
+                weights.setdefault(gram[:-1], 0.0)
         return NGram(tuple(probability), tuple(backoff))
 
     def head(self) -> tuple[list[int], int, str]:
@@ -105,7 +127,7 @@ class _Reader:
         return announced, number, line
 
     def entry(self, number: int, line: str, order: int) -> tuple[Gram, float, float | None]:
-        parts = line.split()
+        parts = [part for part in re.split(f"[{_BLANK}]", line) if part]
         if len(parts) not in (order + 1, order + 2):
             raise self.fail(number, f"expected a number, {order} words and perhaps a back-off weight: {line[:60]!r}")
         try:
@@ -113,7 +135,11 @@ class _Reader:
             weight = float(parts[-1]) if len(parts) == order + 2 else None
         except ValueError:
             raise self.fail(number, f"{line[:60]!r} does not begin and end with numbers") from None
-        gram = tuple(parts[1 : order + 1])
+        if math.isnan(chance) or (weight is not None and math.isnan(weight)):
+            raise self.fail(number, f"{line[:60]!r} does not begin and end with numbers")
+        chance = max(chance, NEVER)
+        weight = weight if weight is None else max(weight, NEVER)
+        gram = tuple(_MARKS.get(part, part) for part in parts[1 : order + 1])
         if chance > 0 and gram != (BEGIN,):
             raise self.fail(number, f"a log probability above 0 ({chance:g}) for '{' '.join(gram)}'")
         return gram, chance, weight

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from myoflow.errors import InputError
+from myoflow.text.arpa import is_arpa
 from myoflow.text.spelling import normalise
 
 
@@ -13,7 +14,7 @@ def sentences(path: Path, *, dashes: Any = "part", digits: Any = "keep", raw: bo
     """Words of each line that has some; normalised as `spelling.normalise` does unless `raw`.
 
     Raises:
-        InputError: no such file, no text (UTF-8), or no line with a word.
+        InputError: no such file, no text (UTF-8), a language model, or no line with a word.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -21,6 +22,8 @@ def sentences(path: Path, *, dashes: Any = "part", digits: Any = "keep", raw: bo
         raise InputError(f"{path}: byte {error.start} is no UTF-8; give plain text") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; give a file of sentences, one a line") from None
+    if is_arpa(path):
+        raise InputError(f"{path} is a language model already (ARPA); give a file of sentences, one a line")
     words = [(line if raw else normalise(line, dashes=dashes, digits=digits)).split() for line in lines]
     found = [line for line in words if line]
     if not found:

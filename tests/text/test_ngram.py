@@ -111,10 +111,36 @@ def test_a_model_of_another_program(tmp_path: Path) -> None:
     assert model.score(model.start(), "b")[0] == pytest.approx(-1.5)  # backs off to <unk>
 
 
+def test_files_of_other_toolkits_mean_the_same(tmp_path: Path) -> None:
+    """A model as we write it, and as others would: comments, `<UNK>`, no back-off weight of 0, `-inf`."""
+    plain = (
+        "\\data\\\nngram 1=5\nngram 2=3\nngram 3=1\n\n\\1-grams:\n-1\t<unk>\t-0.3\n-99\t<s>\t-0.5\n-0.6\ta\t-0.4\n"
+        "-0.7\tb\t0\n-99\t</s>\n\n\\2-grams:\n-0.2\t<s> a\t0\n-0.1\ta b\t0\n-0.4\t<unk> a\t0\n\n"
+        "\\3-grams:\n-0.05\t<s> a b\n\n\\end\\\n"
+    )
+    (tmp_path / "plain.arpa").write_text(plain)
+    other = plain.replace("\t0\n", "\n").replace("<unk>", "<UNK>").replace("-99\t</s>", "-inf\t</s>")
+    (tmp_path / "other.lm").write_text("# SRILM\n\n" + other.replace("\n", "\r\n"))
+    one, two = (arpa.read(tmp_path / name) for name in ("plain.arpa", "other.lm"))
+    for words, wanted in {
+        ("a", "b"): -0.2 - 0.05 - 99,
+        ("b", "a"): -0.5 - 0.7 - 0.6 - 0.4 - 99,
+        ("zebra", "a", "b"): -0.5 - 1 - 0.4 - 0.1 - 99,
+    }.items():
+        assert one.sentence(words) == pytest.approx(wanted) == two.sentence(words)
+    assert arpa.is_arpa(tmp_path / "other.lm") and not arpa.is_arpa(Path(__file__))
+
+
+def test_blanks_that_do_not_part_words_stay_in_them(tmp_path: Path) -> None:
+    (tmp_path / "lm.arpa").write_text(GOOD.replace("\ta\n", "\t10\u00a0000\n"), encoding="utf-8")
+    assert arpa.read(tmp_path / "lm.arpa").words == ("10\u00a0000",)
+
+
 @pytest.mark.parametrize(
     ("change", "line", "message"),
     [
         (("\\data\\", "data"), 1, "not an ARPA file"),
+        (("-0.3\ta", "nan\ta"), 8, "does not begin and end with numbers"),
         (("ngram 1=3", "ngram 1=4"), 5, "3 1-grams, but the head announces 4"),
         (("ngram 1=3\n", ""), 2, "expected 'ngram 1='"),
         (("-0.3\ta", "-0.3x\ta"), 8, "does not begin and end with numbers"),

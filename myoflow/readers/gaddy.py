@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import attrs
 import numpy as np
+import numpy.typing as npt
 
 from myoflow.errors import InputError
 from myoflow.readers.base import READERS, Item, Reader, Subject, bids_attributes, listed, sha256
@@ -33,6 +34,8 @@ _SETS = {"silent_parallel_data", "voiced_parallel_data", "nonparallel_data", "si
 _QUIET = {"", "sp", "spn", "sil"}
 _APART_S = 0.1  # audio and EMG may differ in length by this; what the set's own lists of reads say is within 0.02 s
 _WRONG_S = 0.5  # above this, a sound or an alignment is not that of the EMG
+_STILL_UV = 1.0  # EMG that moves by less is of no electrode on skin: the recorder's own noise is more
+_LOST = 0.1  # share of values that may be no numbers
 _ALIKE = 0.5  # share of words that an alignment has in common with the text, at least
 _EXPECTED = (
     "folders such as voiced_parallel_data/5-4 with 0_emg.npy, 0_audio.flac, 0_button.npy, 0_info.json (and "
@@ -218,26 +221,15 @@ def _recording(
         letters(normalise(info.text), given["info"].where, options.characters)
     emg = array(given["emg"], data["emg"], "f", (info.sizes[0], len(card.channels)))
     button = array(given["button"], data["button"], "bui", (info.sizes[0],))
-    repairs = []
+    repairs: list[str] = []
     with np.errstate(over="ignore"):
         values = emg.astype(np.float32).T.copy()
     gaps = ~np.isfinite(values)
+    _alive(given["emg"].where, values, gaps, card.units)
     if gaps.any():
         repairs.append(f"emg: {np.count_nonzero(gaps)} values are no numbers: set to 0")
         values[gaps] = 0
-    streams = {"button": Stream(button[None].astype(np.int8), card.rate, "n/a", ("button",))}
-    for kind in ("audio", "audio_clean"):
-        if kind in given:
-            sound, rate = sound_of(given[kind], data[kind])
-            streams[kind] = Stream(sound[None], rate, "n/a", ("microphone",))
-            apart = sound.size / rate - len(emg) / card.rate
-            if abs(apart) > _WRONG_S:
-                raise InputError(
-                    f"{given[kind].where}: lasts {sound.size / rate:.2f} s, but the EMG of {_said(place)} "
-                    f"{len(emg) / card.rate:.2f} s; is it cut off, or of another utterance?"
-                )
-            if abs(apart) > _APART_S:
-                repairs.append(f"{kind} is {abs(apart):.2f} s {'longer' if apart > 0 else 'shorter'} than the EMG")
+    streams = _streams(card, place, given, data, button, repairs)
     events, words = _events([], (*card.labels, WORD)), None
     if "grid" in given and info.index >= 0:
         tiers = tiers_of(data["grid"], given["grid"].where)
@@ -262,6 +254,51 @@ def _recording(
         sources=tuple((file.name.rpartition("/")[2], sha256(data[kind])) for kind, file in given.items()),
         repairs=tuple(repairs),
     )
+
+
+def _streams(
+    card: Card,
+    place: Place,
+    given: Mapping[str, File],
+    data: Mapping[str, bytes],
+    button: npt.NDArray[Any],
+    repairs: list[str],
+) -> dict[str, Stream]:
+    """Button and sounds. Raises InputError: a sound is not that of the EMG, or nobody is heard speaking."""
+    streams = {"button": Stream(button[None].astype(np.int8), card.rate, "n/a", ("button",))}
+    spoken = not _silent(place) and info_of(attrs.evolve(given["info"], data=data["info"])).index >= 0
+    for kind in ("audio", "audio_clean"):
+        if kind not in given:
+            continue
+        sound, rate = sound_of(given[kind], data[kind])
+        streams[kind] = Stream(sound[None], rate, "n/a", ("microphone",))
+        apart = sound.size / rate - len(button) / card.rate
+        if abs(apart) > _WRONG_S:
+            raise InputError(
+                f"{given[kind].where}: lasts {sound.size / rate:.2f} s, but the EMG of {_said(place)} "
+                f"{len(button) / card.rate:.2f} s; is it cut off, or of another utterance?"
+            )
+        if spoken and len(sound) and not np.ptp(sound):
+            raise InputError(
+                f"{given[kind].where}: is silence throughout, but {_said(place)} was spoken; was the microphone on?"
+            )
+        if abs(apart) > _APART_S:
+            repairs.append(f"{kind} is {abs(apart):.2f} s {'longer' if apart > 0 else 'shorter'} than the EMG")
+    return streams
+
+
+def _alive(where: str, values: npt.NDArray[np.float32], gaps: npt.NDArray[np.bool_], units: str) -> None:
+    """Raises InputError: EMG `(channel, time)` is hardly there, `gaps` being what is no number, or it never moves."""
+    if gaps.mean() > _LOST:
+        raise InputError(f"{where}: {np.count_nonzero(gaps)} of {gaps.size} values are no numbers")
+    with np.errstate(invalid="ignore"):
+        moves = max(
+            (float(np.ptp(row[~gap])) for row, gap in zip(values, gaps, strict=True) if not gap.all()), default=0
+        )
+    if values.size and units == "uV" and moves < _STILL_UV:
+        raise InputError(
+            f"{where}: no channel moves by more than {moves:.2g} uV; were the electrodes connected, and is it in uV?"
+        )
 
 
 def _told(

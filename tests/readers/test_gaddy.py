@@ -225,7 +225,7 @@ def test_emg_that_is_no_number_is_set_to_zero(copy):
 def test_no_clean_audio_and_audio_of_another_length(copy):
     place = copy / "emg_data" / "voiced_parallel_data" / "5-4"
     (place / "1_audio_clean.flac").unlink()
-    (place / "1_audio.flac").write_bytes(flac(np.zeros(16000, np.int16)))
+    (place / "1_audio.flac").write_bytes(flac(np.arange(16000).astype(np.int16)))
     rec = one(copy, "0504voiced/run-0001")
     assert set(rec.streams) == {"audio", "button"}
     assert rec.repairs == (f"audio is {1 - rec.emg.shape[1] / 1000:.2f} s longer than the EMG",)
@@ -263,6 +263,18 @@ BAD = {
     "seven channels": (DATA.format("emg.npy"), array(lambda a: a[:, :7]), r"1_emg\.npy: .*its info\.json and the card"),
     "counts": (DATA.format("emg.npy"), array(lambda a: a.astype(np.int32)), r"1_emg\.npy: holds int32"),
     "objects": (DATA.format("emg.npy"), array(lambda a: a[:1].astype(object)), r"1_emg\.npy: .*Python objects"),
+    "no numbers": (
+        DATA.format("emg.npy"),
+        array(lambda a: np.where(np.arange(len(a))[:, None] % 5, a, np.nan)),
+        r"1_emg\.npy: \d+ of \d+ values are no numbers",
+    ),
+    "still": (DATA.format("emg.npy"), array(lambda a: 0 * a + 3000), r"1_emg\.npy: no channel moves by more than 0 uV"),
+    "in volts": (DATA.format("emg.npy"), array(lambda a: a * 1e-6), r"than 0\.00\d+ uV; were the .* is it in uV\?"),
+    "no sound": (
+        DATA.format("audio_clean.flac"),
+        lambda d: flac(np.zeros(11000, np.int16)),
+        r"1_audio_clean\.flac: is silence throughout, but utterance 1 of voiced_parallel_data/5-4 was spoken",
+    ),
     "text": (DATA.format("emg.npy"), lambda d: b"1 2 3\n" * 99, r"1_emg\.npy: cannot be read as a numpy file"),
     "button": (DATA.format("button.npy"), array(lambda a: a[1:]), r"1_button\.npy: holds bool of shape"),
     "no flac": (DATA.format("audio.flac"), lambda d: b"RIFF" + d, r"1_audio\.flac: is no FLAC file; it starts with"),

@@ -96,7 +96,7 @@ class Split:
             close = did_you_mean(missing[0], known.values()) if not missing[0].isdigit() else ""
             raise InputError(
                 f"data.split.{field} asks for {self.by} {_brief(missing)}, which the store does not have{close or '.'} "
-                f"It has: {_brief(list(known.values()))}"
+                f"It has: {_brief(list(known.values())) or 'none'}"
             )
         return tuple(known[unit] for unit in wanted)
 

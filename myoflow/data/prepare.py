@@ -179,7 +179,10 @@ def _filter(path: Path, data: Data, plan: Plan, stop: int, parameters: Parameter
     store = _opened(path, (path / "index.json").stat().st_mtime_ns)
     recording = read(store, store.row(identity), data)
     emg = (recording.emg * recording.gain[:, None]).astype(np.float32)
-    out = compile_steps(plan, parameters, 0, stop).whole(emg) if stop else emg
+    try:
+        out = compile_steps(plan, parameters, 0, stop).whole(emg) if stop else emg
+    except InputError as error:
+        raise InputError(f"{identity}: {error}") from error
     with beside(target) as part:
         np.save(part, np.ascontiguousarray(out))
 

@@ -45,14 +45,24 @@ def cepstral_distortion(made: Floats, true: Floats, *, align: bool = True) -> fl
 def intelligibility(true: Floats, made: Floats, rate_hz: float, *, extended: bool = True) -> float:
     """ESTOI (or STOI) of sound `(time,)` aligned with the true one, 0 to 1; the longer one is cut.
 
-    Source: Jensen and Taal 2016 (Taal et al. 2011), as pystoi computes it. Raises InputError without pystoi,
-    MyoflowError when they differ by more than a tenth in length: such sounds are not aligned.
+    Source: Jensen and Taal 2016 (Taal et al. 2011), as pystoi computes it. It looks at 0.4 s at once: nan of what is
+    shorter without its pauses, or silent. Raises InputError without pystoi, MyoflowError when they differ by more
+    than a tenth in length: such sounds are not aligned.
     """
+    import warnings
+
     try:
         from pystoi import stoi
     except ImportError as error:
         raise InputError("STOI needs the package pystoi: pip install 'myoflow[speech]'") from error
+    if not np.any(true):
+        return float("nan")
     size = min(len(true), len(made))
     if abs(len(true) - len(made)) > 0.1 * size:
         raise MyoflowError(f"sounds of {len(true)} and {len(made)} samples are not aligned")
-    return float(stoi(np.asarray(true[:size]), np.asarray(made[:size]), round(rate_hz), extended=extended))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        try:
+            return float(stoi(np.asarray(true[:size]), np.asarray(made[:size]), round(rate_hz), extended=extended))
+        except (RuntimeWarning, ValueError):  # too little speech; it would give 1e-5, or find no frame at all
+            return float("nan")

@@ -42,16 +42,24 @@ class Audit:
         self.tested = 0
         self.subjects: set[str] = set()
         self.twins: set[tuple[str, str]] = set()
+        self.left_out: dict[str, str] = {}
+        self.sentences: tuple[int, int] | None = None  # test utterances whose sentence was learned, and all of them
         self._prints: dict[str, str] | None = None
 
     def fold(self, examples: Sequence[Any]) -> None:
         """Look at the training, validation and test examples of one fold."""
         train, valid, test = examples
         self.tested += len(test)
+        for part in examples:
+            self.left_out |= dict(getattr(part, "left_out", ()))
         if not len(test):
             return
         length = self.plan.steps[find_cut(self.plan)].after.window_s or 0.0
         learned = [part for part in (train, valid) if len(part)]
+        if hasattr(test, "texts"):
+            known_texts = {text for part in learned for text in part.texts}
+            before, every = self.sentences or (0, 0)
+            self.sentences = (before + sum(text in known_texts for text in test.texts), every + len(test))
         touched = np.zeros(len(test), bool)
         for part in learned:
             touched |= overlapping(test.places(), part.places(), length)
@@ -92,6 +100,10 @@ class Audit:
         yield Finding("windows", self.shared > 0, shared)
         yield _of_twins(sorted(self.twins))
         by = self.recipe.data.split.by
+        if self.sentences is not None:
+            yield _of_sentences(*self.sentences, by)
+        if self.left_out:
+            yield Finding("left out", False, _of_left_out(self.left_out))
         if self.subjects:
             many = len(self.subjects)
             people = "One person is" if many == 1 else f"{many} people are"
@@ -115,6 +127,20 @@ class Audit:
         yield Finding("future", bool(back) and windows, text if back else "No filter looks ahead of a window's end.")
         if self.recipe.data.splice:
             yield Finding("labels", True, "Labels of the test recordings decided which samples were filtered together.")
+
+
+def _of_sentences(known: int, tested: int, by: str) -> Finding:
+    """A split by lists of recordings is meant to hold sentences out; one by person or day need not."""
+    if not known:
+        return Finding("sentences", False, "No test sentence is one of training or validation.")
+    text = f"The sentences of {known} of {tested} test utterances were also said in training or validation: "
+    return Finding("sentences", by == "subset", text + "there the score says nothing about new sentences.")
+
+
+def _of_left_out(found: Mapping[str, str], most: int = 5) -> str:
+    many = "One recording is" if len(found) == 1 else f"{len(found)} recordings are"
+    some = "; ".join(f"{name}: {why}" for name, why in list(found.items())[:most])
+    return f"{many} left out of the examples: {some}{f'; and {len(found) - most} more' if len(found) > most else ''}."
 
 
 def overlapping(test: Mapping[str, Any], learned: Mapping[str, Any], length_s: float) -> Any:

@@ -132,7 +132,18 @@ def _searched(answers: Transcripts) -> str:
     model = "no language model"
     if told["order"]:
         model = f"a {told['order']}-gram model of {told['language']}, of weight {told['model_weight']:g}"
-    return f"The search knows {words}, and {model}."
+    return f"The search knows {words}, and {model}.{_missing(told.get('unknown', {}))}"
+
+
+def _missing(unknown: dict[str, list[int]]) -> str:
+    """Which share of the test's words the search cannot give, or knows nothing about."""
+    found = [
+        f" {percent(lost / every)} % of the test's words are not in its {name}{end}."
+        for name, end in (("lexicon", ", so that they must be wrong"), ("model", ""))
+        for lost, every in [unknown.get(name, (0, 0))]
+        if lost
+    ]
+    return "".join(found)
 
 
 def _chance(answers: Transcripts) -> str:

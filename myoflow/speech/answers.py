@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 # The rows of a tally; each holds errors (substituted, left out, put in), and what there was.
-GREEDY, LETTERS, DECODED, OTHERS, HEARD, HEARD_PLAIN, FLOOR, SOUND, PHONES, UNAIDED = range(10)
-ROWS = 10
+GREEDY, LETTERS, DECODED, OTHERS, HEARD, HEARD_PLAIN, FLOOR, SOUND, PHONES, UNAIDED, CLEAR = range(11)
+ROWS = 11
 METRICS = {
     "wer": DECODED,
     "wer_no_lm": UNAIDED,
@@ -35,6 +35,7 @@ METRICS = {
     "wer_audio_greedy": HEARD_PLAIN,
     "wer_audio_floor": FLOOR,
     "phoneme_accuracy": PHONES,
+    "estoi": CLEAR,
 }
 UNDECODED = "∅"  # stands for a text that nobody asked for; an empty text is an answer
 
@@ -80,21 +81,22 @@ class Transcripts(Answers):
     voice. A text that nobody asked for is UNDECODED.
 
     `audio` are spectra `(frame, band)` as log-mel, `mcd` their distance in dB from the true ones along the best
-    warping, `frames` how many frames that has. `phones` (right, all) counts frames. `told_of` is what is to be said of
+    warping, `frames` how many frames that has. `estoi` of its sound is there of what was spoken aloud, which it keeps
+    time with, else nan. `phones` (right, all) counts frames. `told_of` is what is to be said of
     the search and the recogniser, as JSON, the same in all rows of a model. `knows` is what the model must know beside
     its weights; it is kept in its folder, not with the answers.
     """
 
     rows: ClassVar[str] = "utterances"
     said: ClassVar[tuple[str, ...]] = (
-        "greedy", "decoded", "unaided", "heard", "heard_plain", "audio", "mcd", "frames", "phones_right", "phones",
-        "told_of",
+        "greedy", "decoded", "unaided", "heard", "heard_plain", "audio", "mcd", "frames", "estoi", "phones_right",
+        "phones", "told_of",
     )  # fmt: skip
     known: ClassVar[tuple[str, ...]] = (
         "subject", "session", "repetition", "recording", "start_s", "text", "mode", "twin", "floor",
     )  # fmt: skip
     functions: ClassVar[Mapping[str, Any]] = {
-        name: (_mean if row in (SOUND, PHONES) else _rate)(row) for name, row in METRICS.items()
+        name: (_mean if row in (SOUND, PHONES, CLEAR) else _rate)(row) for name, row in METRICS.items()
     }
 
     greedy: Strings = field(converter=_texts)
@@ -105,6 +107,7 @@ class Transcripts(Answers):
     audio: Array = field(converter=_objects)
     mcd: Floats = field(converter=_numbers)
     frames: Floats = field(converter=_numbers)
+    estoi: Floats = field(converter=_numbers)
     phones_right: Floats = field(converter=_numbers)
     phones: Floats = field(converter=_numbers)
     text: Strings = field(converter=_texts)
@@ -123,7 +126,7 @@ class Transcripts(Answers):
         self.check_rows()
 
     def counts(self) -> Floats:
-        """Every row's part of the tally, `(row, 10, 4)`."""
+        """Every row's part of the tally, `(row, 11, 4)`."""
         found = np.zeros((len(self), ROWS, 4))
         pairs = {GREEDY: self.greedy, DECODED: self.decoded, UNAIDED: self.unaided, HEARD: self.heard}
         pairs[HEARD_PLAIN] = self.heard_plain
@@ -131,15 +134,23 @@ class Transcripts(Answers):
             for row, said in (*pairs.items(), (FLOOR, self.floor)):
                 found[i, row] = _counted(errors, text, said[i])
             found[i, LETTERS] = _counted(character_errors, text, self.greedy[i])
-            other = self.text[(i + max(1, len(self) // 2)) % len(self)]
             best = self.decoded[i] if self.decoded[i] != UNDECODED else self.greedy[i]
-            found[i, OTHERS] = _counted(errors, other, best)
+            if (other := self._other(i)) is not None:
+                found[i, OTHERS] = _counted(errors, other, best)
         found[:, SOUND, 0], found[:, SOUND, 3] = self.mcd * self.frames, self.frames
         found[:, PHONES, 0], found[:, PHONES, 3] = self.phones_right, self.phones
+        clear = np.isfinite(self.estoi)
+        found[clear, CLEAR, 0], found[clear, CLEAR, 3] = self.estoi[clear], 1
         return found
 
+    def _other(self, row: int) -> str | None:
+        """Another sentence than a row's, that of an utterance far away: the same may have been said several times."""
+        first = row + max(1, len(self) // 2)
+        texts = (str(self.text[k % len(self)]) for k in range(first, first + len(self)))
+        return next((text for text in texts if text != self.text[row]), None)
+
     def tally(self, unit: Ints | None = None) -> Array:
-        """Errors and lengths added up by unit, `(unit, 10, 4)`."""
+        """Errors and lengths added up by unit, `(unit, 11, 4)`."""
         counts = self.counts()
         if unit is None:
             return np.asarray(counts.sum(0, keepdims=True))
@@ -188,7 +199,8 @@ class Transcripts(Answers):
         try:
             with np.load(path, allow_pickle=False) as file:
                 fields = {name: file[name] for name in (*cls.said, *cls.known) if name in file}
-                fields.setdefault("unaided", np.full(len(fields["text"]), UNDECODED))  # earlier runs did not ask
+                for name, nothing in (("unaided", UNDECODED), ("estoi", np.nan)):  # earlier runs did not ask
+                    fields.setdefault(name, np.full(len(fields["text"]), nothing))
                 fields["told_of"] = np.broadcast_to(fields["told_of"], len(fields["text"]))
                 fields["audio"] = np.split(fields["audio"], np.cumsum(file["audio_lengths"])[:-1])
                 return cls(**fields)

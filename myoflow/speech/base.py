@@ -38,6 +38,7 @@ MEASURES = {
     "wer_audio": Measure("%", "lower"),
     "wer_audio_greedy": Measure("%", "lower"),
     "wer_audio_floor": Measure("%", "lower"),
+    "estoi": Measure("", "higher", 2),
 }
 
 
@@ -45,7 +46,7 @@ TUNED = 20  # training utterances that the search is tuned on where there is no 
 
 
 class Spoken(Task):
-    """Utterances in, text or voice out. Subclasses say which `heads` they need and what they lose.
+    """Utterances in, text or voice out. Subclasses say which heads they need, which they learn, and what they lose.
 
     A pipeline cuts by the `utterance` stage and has heads of these names behind its frames.
     """
@@ -53,6 +54,7 @@ class Spoken(Task):
     measures: ClassVar[Mapping[str, Measure]] = MEASURES
     lives: ClassVar[bool] = False
     needs: ClassVar[tuple[str, ...]] = ()
+    learns: ClassVar[tuple[str, ...]] = ()
     sound: ClassVar[bool] = False
     vocoder: str = GRIFFIN_LIM  # a field of those tasks that have sound
 
@@ -71,6 +73,13 @@ class Spoken(Task):
             if name not in found:
                 there = ", ".join(found)
                 raise PlanError(f"{self.name} needs a head called '{name}', the pipeline's are {there}", head=name)
+        for name in found:
+            if name not in self.learns:
+                raise PlanError(
+                    f"{self.name} does not learn the head '{name}', only {', '.join(self.learns)}: leave it out, or "
+                    "take the task speech, which learns text, audio and phonemes",
+                    head=name,
+                )
         for name in ("audio", "phonemes"):
             if name in found:
                 rate = found[name].rate_hz * getattr(stage_of(plan, name), "per_frame", 1)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 
 from myoflow.errors import InputError
 from myoflow.recording import Recording
-from myoflow.speech.targets import phones_of, spectrum_of
+from myoflow.speech.targets import phones_of, spectrum_of, voice_of
 from myoflow.speech.utterances import Target, Utterances, joined_by_sentence
 from myoflow.task import PARTS
 from myoflow.text.spelling import letters, normalise
@@ -34,10 +35,10 @@ def utterances(
 ) -> list[Utterances]:
     """Training, validation and test utterances of a fold, in the order of `prepared`.
 
-    Recordings without words (clips of silence) are left out, in training also those that are longer or shorter than
-    the cutting stage says. With `sound` every utterance gets the spectrum of its voice; a silent one gets that of its
-    twin, the same sentence spoken aloud, which may stand outside of all parts: its voice is what the silent mouth
-    should sound like, and no EMG of it is seen. The mean spectrum is the training split's.
+    Clips of silence are left out, and so are, as `left_out` tells, texts without a word and, but for the test, what
+    is longer or shorter than the cutting stage says. With `sound` every utterance gets the spectrum of its voice; a
+    silent one gets that of its twin, the same sentence spoken aloud, which may stand outside of all parts: its voice
+    is what the silent mouth should sound like, and no EMG of it is seen. The mean spectrum is the training split's.
 
     Raises:
         InputError: a split by repetition, a transcript with letters outside of `characters`, or a silent training
@@ -46,30 +47,42 @@ def utterances(
     if by == "repetition":
         raise InputError("utterances have no repetitions; split by subject, session or subset")
     recordings = {signal.id: signal.raw() for signal in prepared if signal.raw is not None}
-    said = {name: recording for name, recording in recordings.items() if recording.attrs.get("transcript")}
+    said = {name: recording for name, recording in recordings.items() if "transcript" in recording.attrs}
     twins = joined_by_sentence([(name, recording.attrs) for name, recording in said.items()])
     unit = {signal.id: str(getattr(signal, by)) for signal in prepared}
     part_of = {name: part for part, names in zip(PARTS, fold, strict=True) for name in names}
-    chosen = [s for s in prepared if s.id in said and part_of.get(unit[s.id]) and _fits(s, step, part_of[unit[s.id]])]
+    wanted = [s for s in prepared if s.id in said and part_of.get(unit[s.id])]
+    unfit = {s.id: why for s in wanted if (why := _unfit(s, said[s.id], step, part_of[unit[s.id]]))}
+    chosen = [s for s in wanted if s.id not in unfit]
     sounds = _sounds(chosen, said, twins, step.before.labels) if sound else {}
     targets = {s.id: _target(said[s.id], twins.get(s.id, ""), sounds, characters) for s in chosen}
+    if sound:
+        heard = (s.id for s in chosen if part_of[unit[s.id]] == "test" and not targets[s.id].silent)
+        targets |= {name: attrs.evolve(targets[name], voice=voice_of(said[name])) for name in heard}
     voices = [targets[s.id].mel for s in chosen if part_of[unit[s.id]] == "train" and not targets[s.id].silent]
     spoken = [mel for mel in voices if len(mel)]
     mean = np.concatenate(spoken).mean(0) if spoken else np.zeros(BANDS)
     found = []
     for part in PARTS:
         mine = [s for s in chosen if part_of[unit[s.id]] == part]
-        found.append(_table(mine, [targets[s.id] for s in mine], step.before.rate_hz, mean, scale))
+        table = _table(mine, [targets[s.id] for s in mine], step.before.rate_hz, mean, scale)
+        lost = tuple((s.id, unfit[s.id]) for s in wanted if s.id in unfit and part_of[unit[s.id]] == part)
+        found.append(attrs.evolve(table, left_out=lost))
     if sound:
         _refuse_twinless(found[0])
     return found
 
 
-def _fits(signal: Signal, step: Step, part: str) -> bool:
-    """Whether an utterance is of a length to learn from; whatever its length, it is tested."""
+def _unfit(signal: Signal, recording: Recording, step: Step, part: str) -> str:
+    """Why an utterance is left out, or nothing: no word is said, or it is of no length to learn from (but tested)."""
+    text = str(recording.attrs["transcript"])
+    if not normalise(text):
+        return f"its text '{text[:20]}' has no word"
     seconds = signal.values.shape[1] / step.before.rate_hz
     longest, shortest = getattr(step.stage, "longest", np.inf), getattr(step.stage, "shortest", 0.0)
-    return part == "test" or bool(shortest <= seconds <= longest)
+    if part == "test" or shortest <= seconds <= longest:
+        return ""
+    return f"it lasts {seconds:.3g} s, not {shortest:g} to {longest:g} s"
 
 
 def _sounds(

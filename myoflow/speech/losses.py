@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from myoflow.dsp.alignment import partners
 from myoflow.dsp.mel import CEPSTRA, cepstrum
-from myoflow.errors import MyoflowError
+from myoflow.errors import InputError, MyoflowError
 from myoflow.text.measures import errors
+
+if TYPE_CHECKING:
+    from myoflow.speech.utterances import Utterances
 
 EPSILON = 1e-6  # under the root of a distance: its gradient at zero is finite
 
@@ -111,6 +117,31 @@ def collapsed(path: Any, blank: int) -> list[int]:
             found.append(item)
         last = item
     return found
+
+
+def spellable(module: torch.nn.Module, examples: Utterances, most: float = 0.1) -> None:
+    """Raises InputError: more than `most` of the texts have more letters than the network has frames for them.
+
+    CTC gives such a text no chance, and the loss is 0 there: it would not be learned, and nobody would notice.
+    """
+    batch = {name: torch.from_numpy(values) for name, values in examples.take(np.arange(1)).items()}
+    training = module.training
+    with torch.no_grad():
+        frames = module.eval()(batch)["length"]
+    module.train(training)
+    share = float(frames[0]) / float(batch["length"][0])
+    lost = []
+    for row, target in enumerate(examples.targets):
+        text = target.text
+        needed = len(text) + sum(a == b for a, b in pairwise(text))  # a blank parts two equal letters
+        there = math.ceil(examples.signals[row].shape[1] * share)
+        if needed > there:
+            lost.append(f"'{text[:30]}' of {examples.ids[row]} needs {needed} and gets {there}")
+    if len(lost) > most * len(examples):
+        raise InputError(
+            f"the network gives {share * examples.rate_hz:.3g} frames a second, too few to spell {len(lost)} of "
+            f"{len(examples)} training texts ({lost[0]}): make the stem's strides smaller"
+        )
 
 
 def check(output: Mapping[str, Tensor]) -> None:

@@ -94,6 +94,14 @@ def _mean(column: int) -> Any:
     return function
 
 
+def _clear(column: int) -> Any:
+    def function(tallies: Any) -> Floats:
+        values = np.asarray(tallies, np.float64)
+        return np.asarray(values[..., 1, column] / np.maximum(values[..., 1, 3], 1e-9))
+
+    return function
+
+
 def _floats(values: Any) -> Floats:
     return np.asarray(values, np.float64)
 
@@ -108,18 +116,26 @@ def _integers(values: Any) -> Ints:
 
 @frozen(eq=False)
 class Revoiced(Answers):
-    """Per utterance: mean distance of log-mel bands (`mel`) and MCD-13 in dB (`mcd`) from the true sound, those of
-    Griffin-Lim's sound beside them, and `frames`. `made`, `lim` and `true` are the first utterances' sounds, int16, one
-    behind the other, each of `sizes` samples."""
+    """Per utterance: mean distance of log-mel bands (`mel`) and MCD-13 in dB (`mcd`) from the true sound and ESTOI
+    beside it, those of Griffin-Lim's sound (`lim_...`), and `frames`. `made`, `lim` and `true` are the first
+    utterances' sounds, int16, one behind the other, each of `sizes` samples."""
 
-    said: ClassVar[tuple[str, ...]] = ("mel", "mcd", "lim_mcd")
+    said: ClassVar[tuple[str, ...]] = ("mel", "mcd", "lim_mcd", "estoi", "lim_estoi")
     known: ClassVar[tuple[str, ...]] = ("subject", "session", "repetition", "recording", "start_s", "frames")
     shared: ClassVar[tuple[str, ...]] = ("made", "lim", "true", "sizes")
-    functions: ClassVar[Mapping[str, Any]] = {"mel_l1": _mean(0), "mcd": _mean(1), "mcd_griffin_lim": _mean(2)}
+    functions: ClassVar[Mapping[str, Any]] = {
+        "mel_l1": _mean(0),
+        "mcd": _mean(1),
+        "mcd_griffin_lim": _mean(2),
+        "estoi": _clear(0),
+        "estoi_griffin_lim": _clear(1),
+    }
 
     mel: Floats = field(converter=_floats)
     mcd: Floats = field(converter=_floats)
     lim_mcd: Floats = field(converter=_floats)
+    estoi: Floats = field(converter=_floats)
+    lim_estoi: Floats = field(converter=_floats)
     subject: Strings = field(converter=_texts)
     session: Strings = field(converter=_texts)
     repetition: Ints = field(converter=_integers)
@@ -132,12 +148,15 @@ class Revoiced(Answers):
     sizes: Array = field(factory=lambda: np.empty(0, np.int64))
 
     def tally(self, unit: Ints | None = None) -> Array:
-        """Distances times frames, and frames, added up by unit: `(unit, 1, 4)`."""
-        rows = np.stack([self.mel, self.mcd, self.lim_mcd, np.ones(len(self))], 1) * self.frames[:, None]
+        """Distances times frames, and frames; ESTOI, and how many have one; added up by unit: `(unit, 2, 4)`."""
+        distances = np.stack([self.mel, self.mcd, self.lim_mcd, np.ones(len(self))], 1) * self.frames[:, None]
+        nothing, there = np.zeros(len(self)), np.isfinite(self.estoi + self.lim_estoi)
+        clear = np.stack([self.estoi, self.lim_estoi, nothing, nothing + 1], 1)
+        rows = np.stack([distances, np.where(there[:, None], clear, 0.0)], 1)
         if unit is None:
-            return np.asarray(rows.sum(0)[None, None])
-        found = np.zeros((int(unit.max()) + 1, 1, 4))
-        np.add.at(found[:, 0], unit, rows)
+            return np.asarray(rows.sum(0)[None])
+        found = np.zeros((int(unit.max()) + 1, 2, 4))
+        np.add.at(found, unit, rows)
         return found
 
     def goodness(self) -> Floats:
@@ -158,10 +177,13 @@ class Revoiced(Answers):
         """Read what `save` wrote. Raises InputError."""
         try:
             with np.load(path, allow_pickle=False) as file:
-                return cls(**{name: file[name] for name in (*cls.said, *cls.shared, *cls.known)})
+                fields = {name: file[name] for name in (*cls.said, *cls.shared, *cls.known) if name in file}
+                for name in ("estoi", "lim_estoi"):  # earlier runs did not ask
+                    fields.setdefault(name, np.full(len(fields["mcd"]), np.nan))
+                return cls(**fields)
         except FileNotFoundError:
             raise InputError(f"{path}: there is no such file of predictions") from None
-        except (KeyError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        except (KeyError, ValueError, TypeError, zipfile.BadZipFile, EOFError) as error:
             raise InputError(f"{path}: not a file of predictions ({error})") from None
 
     def heard(self) -> list[tuple[str, Array, Array, Array]]:
@@ -173,8 +195,8 @@ class Revoiced(Answers):
 
 def revoiced(speak: Any, examples: Sounds) -> Revoiced:
     """Every utterance given back by `speak`, which maps bands `(1, frame, band)` to sound `(1, time)`."""
-    from myoflow.dsp.distortion import cepstral_distortion
-    from myoflow.dsp.mel import griffin_lim
+    from myoflow.dsp.distortion import cepstral_distortion, intelligibility
+    from myoflow.dsp.mel import RATE_HZ, griffin_lim
 
     rows: list[tuple[float, ...]] = []
     kept: list[list[Array]] = []
@@ -182,13 +204,15 @@ def revoiced(speak: Any, examples: Sounds) -> Revoiced:
         made, plain = speak(bands[None])[0], griffin_lim(bands)
         again, lim = log_mel(made), log_mel(plain)
         distance = (cepstral_distortion(some, bands, align=False) for some in (again, lim))
-        rows.append((float(np.abs(again - bands).mean()), *distance, len(bands)))
+        clear = (intelligibility(sound, some, RATE_HZ) for some in (made, plain))
+        rows.append((float(np.abs(again - bands).mean()), *distance, *clear, len(bands)))
         if len(kept) < KEPT:
             size = len(made)
             kept.append([np.rint(32767 * s[:size]).astype(np.int16) for s in (made, plain, sound)])
-    mel, mcd, lim_mcd, frames = (np.array(column) for column in zip(*rows, strict=True))
+    mel, mcd, lim_mcd, estoi, lim_estoi, frames = (np.array(column) for column in zip(*rows, strict=True))
     made_, lim_, true = (np.concatenate(column) for column in zip(*kept, strict=True))
     return Revoiced(
-        mel=mel, mcd=mcd, lim_mcd=lim_mcd, frames=frames, made=made_, lim=lim_, true=true,
+        mel=mel, mcd=mcd, lim_mcd=lim_mcd, estoi=estoi, lim_estoi=lim_estoi, frames=frames,
+        made=made_, lim=lim_, true=true,
         sizes=np.array([len(row[0]) for row in kept]), **examples.places(),
     )  # fmt: skip

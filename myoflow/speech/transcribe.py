@@ -10,14 +10,15 @@ import attrs
 import numpy as np
 import numpy.typing as npt
 
-from myoflow.dsp.distortion import cepstral_distortion
+from myoflow.dsp.distortion import cepstral_distortion, intelligibility
+from myoflow.dsp.mel import RATE_HZ
 from myoflow.pipeline import flows
 from myoflow.speech.answers import UNDECODED, Transcripts
 from myoflow.speech.ask import answered, heads_of
 from myoflow.speech.known import Known
 from myoflow.speech.sentences import frames_of, text_of
 from myoflow.speech.targets import heard_bands
-from myoflow.speech.voicing import GRIFFIN_LIM, RUNNING
+from myoflow.speech.voicing import GRIFFIN_LIM, RUNNING, speaker
 from myoflow.speech.words import chance, decoder_of, log_softmax
 from myoflow.tasks.recognise import Recognise
 from myoflow.text.beam import Weights
@@ -58,11 +59,12 @@ def transcribe(task: Spoken, model: Fitted, examples: Utterances) -> Transcripts
         alone = attrs.evolve(decoder, weights=Weights(0.0, 0.0))
         columns["unaided"] = [text_of(alone, log, pause) for log in logs]
         told["chance"] = chance(examples.known, [target.text for target in examples.targets])
-    sounds = [_sound(frames, target, examples) for frames, target in zip(found, examples.targets, strict=True)]
+    vocoder = RUNNING if task.vocoder == GRIFFIN_LIM and flows(model.plan) else task.vocoder
+    sounds = [_sound(frames, target, examples, vocoder) for frames, target in zip(found, examples.targets, strict=True)]
     if "audio" in heads:
         from myoflow.speech.judge import judged
 
-        told["vocoder"] = vocoder = RUNNING if task.vocoder == GRIFFIN_LIM and flows(model.plan) else task.vocoder
+        told["vocoder"] = vocoder
         bands = [sound["audio"] for sound in sounds]
         columns |= judged(bands, examples, decoder, getattr(task, "listener_epochs", 0), told, vocoder)
     measured = {name: [sound[name] for sound in sounds] for name in sounds[0]} if sounds else {}
@@ -78,14 +80,18 @@ def transcribe(task: Spoken, model: Fitted, examples: Utterances) -> Transcripts
     )
 
 
-def _sound(frames: Mapping[str, Array], target: Target, examples: Utterances) -> dict[str, Any]:
-    """The predicted log-mel bands, how far they are from the true voice, and how many of its phonemes are right."""
+def _sound(frames: Mapping[str, Array], target: Target, examples: Utterances, vocoder: str) -> dict[str, Any]:
+    """The predicted log-mel bands, how far they are from the true voice, how intelligible what `vocoder` makes of them
+    is beside a true voice of the same time, and how many of its phonemes are right."""
     bands = heard_bands(frames["audio"], examples) if "audio" in frames else np.empty((0, 0), np.float32)
     found: dict[str, Any] = {"audio": bands, "mcd": 0.0, "frames": 0.0, "phones_right": 0.0, "phones": 0.0}
+    found["estoi"] = np.nan
     if not len(target.mel):
         return found
     if len(bands):
         found["mcd"], found["frames"] = cepstral_distortion(bands, target.mel), float(len(target.mel))
+    if len(bands) and len(target.voice):
+        found["estoi"] = intelligibility(target.voice, speaker(vocoder)(bands), RATE_HZ)
     if "phonemes" in frames and len(target.phones):
         best = frames["phonemes"].argmax(-1)[_matches(frames, bands, target, examples)]
         known = target.phones[: len(best)] >= 0

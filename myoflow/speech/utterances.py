@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from attrs import frozen
+from attrs import Factory, frozen
 
 from myoflow.store.whole import Whole
 
@@ -21,7 +21,8 @@ SPREAD = 0.15  # how much lengths are shaken before they are sorted into batches
 @frozen(eq=False)
 class Target:
     """What an utterance should become. `text` and its `characters` as indices; of its sound, or that of the same
-    sentence spoken aloud, `mel` `(frame, band)` and `phones` `(frame,)`, which are empty where there is none.
+    sentence spoken aloud, `mel` `(frame, band)` and `phones` `(frame,)`, which are empty where there is none. `voice`
+    `(time,)` at 22 050 Hz is there in the test split, of what was spoken aloud itself.
 
     `silent`: the mouth moved without a voice, so that the sound is another moment's and must be aligned.
     """
@@ -33,6 +34,7 @@ class Target:
     silent: bool
     mode: str
     twin: str = ""
+    voice: Array = Factory(lambda: np.empty(0, np.float32))
 
 
 @frozen(eq=False)
@@ -43,7 +45,7 @@ class Utterances(Whole):
     together; how many batches there are depends on nothing but the lengths. `mean` `(band,)` and `scale` normalise
     spectra. `known` are texts that decoding may learn from, `voices` (text, spectrum) those that a
     recogniser of sound may, `tuned` the utterances that its weights are chosen on,
-    `dataset` the name of their card.
+    `dataset` the name of their card, `left_out` pairs (recording, why it is none of these utterances).
     """
 
     per_row: ClassVar[tuple[str, ...]] = ("signals", "ids", "subjects", "sessions", "subsets", "targets")
@@ -61,6 +63,12 @@ class Utterances(Whole):
     voices: tuple[tuple[str, Array], ...] = ()
     tuned: Utterances | None = None
     dataset: str = ""
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What is said in each utterance."""
+        return tuple(target.text for target in self.targets)
 
     @property
     def seconds(self) -> Array:

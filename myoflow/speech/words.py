@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 
@@ -53,6 +54,7 @@ def decoder_of(task: Recognise, examples: Utterances, dev: Sequence[Array]) -> t
         lexicon = tuple(sorted(word for word in words if all(letter in task.characters for letter in word)))
     decoder = Decoder(task.characters, lexicon, model, width=task.beam)
     told: dict[str, Any] = {
+        "unknown": _unknown(examples, lexicon, model, source),
         "lexicon": len(lexicon) if lexicon is not None else "open",
         "words": task.lexicon,
         "language": source if model is not None else "none",
@@ -65,6 +67,49 @@ def decoder_of(task: Recognise, examples: Utterances, dev: Sequence[Array]) -> t
         told["tried"] = [[weights.model, weights.bonus, round(rate, 4)] for weights, rate in found.tried]
     told |= {"model_weight": decoder.weights.model, "word_bonus": decoder.weights.bonus}
     return decoder, told
+
+
+def check(task: Recognise, examples: Utterances) -> None:
+    """What `decoder_of` would refuse is refused before anything has been trained on these `examples`.
+
+    Raises:
+        InputError: as `decoder_of`.
+    """
+    if task.lexicon not in ("open", "closed", "corpus"):
+        _listed(Path(task.lexicon), task.characters)
+    if not task.order or task.language == "training":
+        return
+    if task.language == "grammar":
+        _grammar(examples)
+        return
+    known = tuple(target.text for target in examples.targets)
+    _, model, source = _language(task, examples, (), ())
+    _unknown(attrs.evolve(examples, known=known), None, model, source)
+
+
+def _unknown(
+    examples: Utterances, lexicon: Collection[str] | None, model: NGram | None, source: str
+) -> dict[str, list[int]]:
+    """How many words of the test sentences lexicon and model do not have, of how many; that is told, not used.
+
+    Raises InputError: the model has no word of the training sentences.
+    """
+    said = [word for target in examples.targets for word in target.text.split()]
+    found = {}
+    if lexicon is not None:
+        there = set(lexicon)
+        found["lexicon"] = [sum(word not in there for word in said), len(said)]
+    if model is not None:
+        there = set(model.words)
+        learned = {word for text in examples.known for word in text.split()}
+        if learned and not learned & there:
+            some, others = (", ".join(sorted(words)[:3]) for words in (there, learned))
+            raise InputError(
+                f"train.language: {source} knows no word of the training sentences: it has words such as {some}, they "
+                f"have {others}; is it spelled otherwise (capitals), or of another language?"
+            )
+        found["model"] = [sum(word not in there for word in said), len(said)]
+    return found
 
 
 def _language(
@@ -80,7 +125,7 @@ def _language(
         name = f"{len(drawn)} fresh sentences of the simulation's grammar"
         return drawn, build([text.split() for text in drawn], task.order), name
     path = Path(task.language)
-    if path.suffix == ".arpa":
+    if path.suffix == ".arpa" or arpa.is_arpa(path):
         return [], arpa.read(path), path.name
     lines = [" ".join(words) for words in corpus.sentences(path)]
     return lines, build([line.split() for line in lines], task.order), path.name
@@ -112,10 +157,16 @@ def _drawn(examples: Utterances, held: Collection[str]) -> list[str]:
     """Fresh sentences of the grammar that a simulated corpus was drawn from, none of those held out."""
     from myoflow.simulate.speech.grammar import sample
 
+    name, seed = _grammar(examples)
+    return sample(name, DRAWS, seed + 1, held)
+
+
+def _grammar(examples: Utterances) -> tuple[str, int]:
+    """Grammar and seed of a simulated corpus. Raises InputError: it is a real one."""
     card = load_card(examples.dataset)
     if card.reader != "simulated_speech":
         raise InputError("train.language: grammar is for simulated corpora; use training, or a file of sentences")
-    return sample(str(card.options.get("grammar", "dates")), DRAWS, int(card.options.get("seed", 1)) + 1, held)
+    return str(card.options.get("grammar", "dates")), int(card.options.get("seed", 1))
 
 
 def chance(known: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:

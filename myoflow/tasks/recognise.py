@@ -16,7 +16,10 @@ from myoflow.typed import Mismatch, Seconds, frozen
 if TYPE_CHECKING:
     import torch
 
+    from myoflow.speech.utterances import Utterances
+
 LEXICA = ("closed", "corpus", "open")
+LANGUAGES = ("training", "grammar")
 
 
 @task("recognise")
@@ -24,13 +27,13 @@ LEXICA = ("closed", "corpus", "open")
 class Recognise(Spoken):
     """CTC over characters (Graves et al. 2006), then a search for words.
 
-    `lexicon: closed` allows the words of the training sentences only, `corpus` those of all sentences, held-out
-    ones, too (nothing else is learned from those; the report says so), `open` any word; else it is a file, each
-    line of which begins with a word, such as a dictionary. `order` is that of the n-gram model of words, 0 for
-    none; `language` where it learns: the `training` sentences, fresh sentences of the simulated corpus' `grammar`
-    (without those of dev and test), or a file, one sentence a line, or an ARPA model. How much the model and each
-    word weigh is chosen on the validation split; without one, on some training utterances, whose sentences the
-    model then does not learn. `beam` is how many prefixes stay in play. With `pause` a sentence is over when
+    `lexicon: closed` allows the words of the training sentences and of the language model only, `corpus` those of all
+    sentences, held-out ones, too (nothing else is learned from those; the report says so), `open` any word; else it
+    is a file, each line of which begins with a word, such as a dictionary. `order` is that of the n-gram model of
+    words, 0 for none; `language` where it learns: the `training` sentences, fresh sentences of the simulated corpus'
+    `grammar` (without those of dev and test), or a file, one sentence a line, or an ARPA model. How much the model
+    and each word weigh is chosen on the validation split; without one, on some training utterances, whose sentences
+    the model then does not learn. `beam` is how many prefixes stay in play. With `pause` a sentence is over when
     nothing has been spelled for so long, and the search begins anew, as it must in a live stream; without, an
     utterance is one sentence.
     """
@@ -44,12 +47,26 @@ class Recognise(Spoken):
     defaults: ClassVar[tuple[str, ...]] = ("wer", "wer_greedy", "cer", "wer_control")
     curve: ClassVar[str | None] = "characters"
     needs: ClassVar[tuple[str, ...]] = ("text",)
+    learns: ClassVar[tuple[str, ...]] = needs
 
     def __attrs_post_init__(self) -> None:
-        if self.lexicon not in LEXICA and not Path(self.lexicon).is_file():
-            close = did_you_mean(self.lexicon, LEXICA) or ";"
-            known = ", ".join(LEXICA)
-            raise Mismatch(f"'{self.lexicon}' is no file{close} write {known}, or a file of words", ("lexicon",))
+        for field, known, file in (
+            ("lexicon", LEXICA, "a file of words"),
+            ("language", LANGUAGES, "a file of sentences or an ARPA model"),
+        ):
+            given = getattr(self, field)
+            if given not in known and not Path(given).is_file():
+                close = did_you_mean(given, known) or ";"
+                raise Mismatch(f"'{given}' is no file{close} write {', '.join(known)}, or {file}", (field,))
+
+    def begin(self, module: torch.nn.Module, examples: Utterances) -> None:
+        """Wrong words, language model or rate of frames are told of before training. Raises InputError."""
+        from myoflow.speech.losses import spellable
+        from myoflow.speech.words import check
+
+        super().begin(module, examples)
+        check(self, examples)
+        spellable(module, examples)
 
     def loss(self, output: Any, target: Any) -> torch.Tensor:
         """CTC of the head `text`; see speech/losses.py."""

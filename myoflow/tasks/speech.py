@@ -35,6 +35,7 @@ class Speech(Recognise):
         "wer", "wer_greedy", "cer", "wer_control", "mcd", "wer_audio", "wer_audio_floor", "phoneme_accuracy",
     )  # fmt: skip
     needs: ClassVar[tuple[str, ...]] = ("text", "audio")
+    learns: ClassVar[tuple[str, ...]] = ("text", "audio", "phonemes")
     sound: ClassVar[bool] = True
 
     def loss(self, output: Any, target: Any) -> torch.Tensor:

@@ -37,6 +37,7 @@ class Transduce(Spoken):
 
     defaults: ClassVar[tuple[str, ...]] = ("mcd", "wer_audio", "wer_audio_floor", "phoneme_accuracy")
     needs: ClassVar[tuple[str, ...]] = ("audio",)
+    learns: ClassVar[tuple[str, ...]] = ("audio", "phonemes")
     sound: ClassVar[bool] = True
 
     def loss(self, output: Any, target: Any) -> torch.Tensor:

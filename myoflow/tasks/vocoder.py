@@ -52,6 +52,8 @@ class Vocoder(Task):
         "mcd": Measure(unit="dB", better="lower", digits=2),
         "mcd_griffin_lim": Measure(unit="dB", better="lower", digits=2),
         "mel_l1": Measure(unit="", better="lower", digits=3),
+        "estoi": Measure(unit="", better="higher", digits=2),
+        "estoi_griffin_lim": Measure(unit="", better="higher", digits=2),
     }
     defaults: ClassVar[tuple[str, ...]] = tuple(measures)
     lives: ClassVar[bool] = False

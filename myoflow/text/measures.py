@@ -95,18 +95,3 @@ def word_error_rate(truth: Sequence[str], texts: Sequence[str]) -> Rate:
 def character_error_rate(truth: Sequence[str], texts: Sequence[str]) -> Rate:
     """CER over a corpus with its interval."""
     return rate([character_errors(a, b) for a, b in zip(truth, texts, strict=True)])
-
-
-def against_others(truth: Sequence[str], texts: Sequence[str], seed: int = 0) -> Rate:
-    """WER of each text against another utterance's sentence: what scores this well without hearing is a leak.
-
-    Raises InputError where all sentences are the same.
-    """
-    rng = np.random.default_rng(seed)
-    others = []
-    for sentence in truth:
-        different = [other for other in truth if other != sentence]
-        if not different:
-            raise InputError("all utterances say the same: there is no other sentence to compare with")
-        others.append(different[rng.integers(len(different))])
-    return word_error_rate(others, texts)

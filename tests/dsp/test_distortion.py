@@ -41,5 +41,7 @@ def test_intelligibility_falls_with_noise():
     sound = np.sin(2 * np.pi * (200 + 300 * np.sin(5 * t)) * t) * (0.5 + 0.5 * np.sin(7 * t))
     values = [distortion.intelligibility(sound, sound + n * rng.standard_normal(t.size), 10_000) for n in (0, 0.3, 3)]
     assert values[0] == pytest.approx(1, abs=1e-6) and values[0] > values[1] > values[2]
+    for some in (sound[:3000], np.zeros(20_000)):  # too little to hear anything in
+        assert np.isnan(distortion.intelligibility(some, some, 10_000))
     with pytest.raises(MyoflowError, match="not aligned"):
         distortion.intelligibility(sound, sound[:9000], 10_000)

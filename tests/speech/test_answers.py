@@ -23,6 +23,7 @@ def transcripts(**changes: object) -> Transcripts:
         "audio": [np.ones((4, 2)), np.zeros((0, 0)), np.full((2, 2), 3.0)],
         "mcd": [2.0, 0.0, 5.0],
         "frames": [30.0, 0.0, 10.0],
+        "estoi": [np.nan, 0.5, 0.75],
         "phones_right": [3.0, 0.0, 1.0],
         "phones": [4.0, 0.0, 4.0],
         "text": ["one two three", "four five", "six"],
@@ -48,6 +49,7 @@ def test_metrics_by_hand():
     assert value["mcd"] == pytest.approx((2 * 30 + 5 * 10) / 40)
     assert value["phoneme_accuracy"] == 0.5
     assert value["wer_control"] > 0.8
+    assert value["estoi"] == pytest.approx((0.5 + 0.75) / 2)  # the first was silent: its sound keeps no time
 
 
 def test_what_nobody_heard_is_not_measured():
@@ -57,10 +59,24 @@ def test_what_nobody_heard_is_not_measured():
     assert transcripts(heard=["one", UNDECODED, ""], phones=[0.0] * 3).measured(every) == ["wer", "wer_audio", "mcd"]
 
 
+def test_the_control_never_compares_with_the_same_sentence():
+    """Two sentences in two sessions, all right: halfway round stands the same sentence again."""
+    texts = ["one two", "three four five"] * 2
+    control = Transcripts.functions["wer_control"]
+    more = {name: [value] * 4 for name, value in (("mode", "silent"), ("recording", "r"), ("told_of", "{}"))}
+    more |= {name: [""] * 4 for name in ("twin", "subject", "session")} | {"audio": [np.zeros((0, 0))] * 4}
+    more |= {name: [UNDECODED] * 4 for name in ("unaided", "heard", "heard_plain", "floor")}
+    more |= {name: [0.0] * 4 for name in ("mcd", "frames", "estoi", "phones_right", "phones", "repetition", "start_s")}
+    answers = transcripts(**more, text=texts, greedy=texts, decoded=texts)
+    assert float(control(answers.tally())[0]) == pytest.approx((3 + 3) / (3 + 2))
+    same = transcripts(text=["six"] * 3, decoded=["six"] * 3, greedy=["six"] * 3)
+    assert same.measured(["wer", "wer_control"]) == ["wer"]  # there is no other sentence
+
+
 def test_tallies_of_units_add_up():
     answers = transcripts()
     units = answers.tally(np.array([0, 0, 1]))
-    assert units.shape == (2, 10, 4)
+    assert units.shape == (2, 11, 4)
     np.testing.assert_allclose(units.sum(0), answers.tally()[0])
 
 
@@ -90,8 +106,12 @@ def test_models_whose_searches_differ_are_compared_and_earlier_files_are_read(tm
     assert [len(part) for part in aligned([one, other])] == [3, 3]
     one.save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz") as file:
-        fields = {name: file[name] for name in file.files if name != "unaided"}
+        fields = {name: file[name] for name in file.files if name not in ("unaided", "estoi")}
     np.savez(tmp_path / "b.npz", **{**fields, "told_of": np.asarray('{"decoding": {}}')})
     found = Transcripts.load(tmp_path / "b.npz")
-    assert set(found.unaided) == {UNDECODED} and found.told_of.tolist() == one.told_of.tolist()
+    assert (
+        set(found.unaided) == {UNDECODED}
+        and np.isnan(found.estoi).all()
+        and found.told_of.tolist() == one.told_of.tolist()
+    )
     assert float(Transcripts.functions["wer"](found.tally())[0]) == pytest.approx(1 / 6)

@@ -144,6 +144,51 @@ def test_what_was_skipped_stands_in_report_and_metrics(
         assert says.format(n=number) in why and why in page
 
 
+def test_texts_without_a_word_and_sentences_of_the_test_are_told(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An utterance without a word teaches nothing and cannot be scored; a test sentence in training is a leak."""
+    raw = Path(shutil.copytree(store.parent / "raw", tmp_path / "raw"))
+    told = {path: json.loads(path.read_text()) for path in raw.glob("emg_data/*/*/*_info.json")}
+    texts = {info["sentence_index"]: info["text"] for info in told.values()}
+    for path, info in told.items():
+        changed = {21: "?!", 75: "..."} | ({73: texts[20]} if "silent" in str(path.parent) else {})
+        path.write_text(json.dumps(info | {"text": changed.get(info["sentence_index"], info["text"])}))
+    convert(load_card("gaddy_silent_speech"), raw, tmp_path / "s.zarr")
+    monkeypatch.setenv("MYOFLOW_CACHE", str(tmp_path / "cache"))
+    recipe = load("silent_speech_gaddy_text", (f"data.store={tmp_path / 's.zarr'}", *SMALL))
+    run = run_recipe(recipe, out=tmp_path / "r")
+    audit = {finding["about"]: finding for finding in run.metrics["audit"]}
+    assert audit["sentences"]["leak"] and "of 1 of 1 test utterances were also said" in audit["sentences"]["text"]
+    lost = audit["left out"]["text"]
+    assert lost.startswith("3 recordings are left out of the examples: sub-1/ses-0101silent/run-")
+    assert ": its text '?!' has no word; " in lost and "'...' has no word" in lost
+    page = html.unescape((run.folder / "report.html").read_text())
+    assert lost in page and audit["sentences"]["text"] in page
+
+
+def test_a_recording_that_no_filter_takes_is_named(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import soundfile
+
+    raw = Path(shutil.copytree(store.parent / "raw", tmp_path / "raw"))
+    path = sorted((raw / "emg_data/silent_parallel_data/1-1_silent").glob("*_info.json"))[1]
+    number = path.name.split("_")[0]
+    for name in ("emg", "button"):
+        file = path.with_name(f"{number}_{name}.npy")
+        np.save(file, np.load(file)[:10])
+    for name in ("audio", "audio_clean"):
+        soundfile.write(path.with_name(f"{number}_{name}.flac"), np.zeros(160, np.int16), 16000)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"chunks": [[10, 160, 10]]}))
+    convert(load_card("gaddy_silent_speech"), raw, tmp_path / "s.zarr")
+    monkeypatch.setenv("MYOFLOW_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(
+        InputError, match=rf"^sub-1/ses-0101silent/run-{int(number):04d}: a zero-phase filter .* of 10;"
+    ):
+        _run("silent_speech_gaddy_text", tmp_path / "s.zarr", tmp_path)
+
+
 def _run(recipe: str, store: Path, folder: Path, *more: str) -> tuple[dict[str, float], Path]:
     run = run_recipe(load(recipe, (f"data.store={store}", *SMALL, *more)), out=folder / "run")
     assert run.metrics["split"][0] == {"train": ["train"], "valid": ["dev"], "test": ["test"]}
@@ -163,6 +208,20 @@ def test_a_tiny_set_in_its_layout_becomes_voices(
         assert kept["audio"].shape == (kept["audio_lengths"].sum(), 80)  # bands, whatever the head gives
     page = (folder / "report.html").read_text()
     assert "Protocol" in page and "media-src data:" in page  # without it no browser plays what is in the page
+
+
+def test_what_was_spoken_aloud_keeps_time_with_its_true_voice(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pystoi")
+    monkeypatch.setenv("MYOFLOW_CACHE", str(store.parent / "cache"))
+    split = "data.split={by: subset, train: [train], test: [held_out]}"
+    more = (f"data.store={store}", *SMALL, split, "evaluate=[estoi, mcd]")
+    run = run_recipe(load("silent_speech_gaddy", more), out=tmp_path / "run")
+    found = run.metrics["models"]["tinymyo"]["metrics"]
+    assert -0.3 < found["estoi"]["value"] < 0.5  # an epoch of six sentences teaches no voice
+    silent = run_recipe(load("silent_speech_gaddy", (*more[:-2], more[-1])), out=tmp_path / "silent")
+    assert set(silent.metrics["models"]["tinymyo"]["metrics"]) == {"mcd"}  # nobody hears what a silent mouth would be
 
 
 def test_and_text(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

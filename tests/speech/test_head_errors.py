@@ -42,6 +42,18 @@ BROKEN = {
     ),
     "a head that is missing": ("  audio: [mel: {features: mel80}]\n", "", "7:1: ", "needs a head called 'audio'"),
     "another rate than a voice's": ("[2, 2, 2]", "[2, 2, 4]", "9:3: ", "but a voice has 86.13"),
+    "text that a task of voices does not learn": (
+        "task: speech",
+        "task: transduce",
+        "8:3: ",
+        "not learn the head 'text'",
+    ),
+    "a voice that a task of text does not learn": (
+        "task: speech",
+        "task: recognise",
+        "9:3: ",
+        "only text: leave it out",
+    ),
     "phonemes without labels": ("split: sentences}", "split: sentences, labels: [sil]}", "1:61", "two labels or more"),
 }
 

@@ -82,11 +82,13 @@ def test_segments_hold_sound_and_the_bands_of_that_sound():
 def test_answers_come_back_from_disk_and_add_up(tmp_path):
     names = np.array(["a", "b"])
     found = Revoiced(
-        mel=[0.2, 0.4], mcd=[2.0, 4.0], lim_mcd=[1.0, 1.0], subject=names, session=names, repetition=[1, 1],
+        mel=[0.2, 0.4], mcd=[2.0, 4.0], lim_mcd=[1.0, 1.0],
+        estoi=[0.8, np.nan], lim_estoi=[0.9, np.nan], subject=names, session=names, repetition=[1, 1],
         recording=names, start_s=[0, 0], frames=[30, 10], made=np.arange(5, dtype=np.int16),
         lim=np.arange(5, dtype=np.int16), true=np.arange(5, dtype=np.int16), sizes=np.array([2, 3]),
     )  # fmt: skip
     assert found.functions["mcd"](found.tally()) == pytest.approx([2.5])
+    assert found.functions["estoi"](found.tally()) == pytest.approx([0.8])  # the other is too short to have one
     np.testing.assert_array_equal(found.tally(np.array([0, 1]))[:, 0, 3], [30, 10])
     found.save(tmp_path / "x.npz")
     again = Revoiced.load(tmp_path / "x.npz")

@@ -59,7 +59,9 @@ def run_stream(
         session.stop_after(seconds)
     done = False
     try:
+        outlets.tell = session.tell
         outlets.open(asked, session.decoder.plan.input, session.told)
+        outlets.wait_while(lambda: session.patient)
         if outlets.pictures:
             session.on_signal = outlets.signal
         with stopping(session):
@@ -70,8 +72,11 @@ def run_stream(
         done = True
     finally:
         session.close()
+        outlets.settle()
         outlets.close(session.summary if done else None)
     _tell(session)
+    for name, count in outlets.left_out.items():
+        print(f"{name}: {count:,} messages were left out, because nobody took them", file=sys.stderr)
     lost = [*outlets.broken, *([session.recorder.failed] if session.recorder and session.recorder.failed else [])]
     if lost:
         raise MyoflowError(f"not everything was written: {'; '.join(lost)}")

@@ -136,6 +136,15 @@ class Session:
         """End the stream after the output in hand; safe in a signal handler and in other threads."""
         self._reason, self._stop = reason, True
 
+    @property
+    def patient(self) -> bool:
+        """Whether receivers may be waited for: the source waits, too, and nobody has asked for the end."""
+        return self.source.waits and not self._stop
+
+    def tell(self, kind: str, text: str, count: int = 1) -> None:
+        """Count and pass on something that happened where outputs go."""
+        self._notice(Notice(kind, self._timeline.next / self.signal.rate_hz, text, count))
+
     def close(self) -> None:
         """Let go of the source; iterating to the end does that by itself."""
         self._intake.close()

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Channel(Protocol):
-    """An open sink. None of its calls waits for a slow receiver; `pictures` asks for `signal` calls."""
+    """An open sink. None of its calls waits for a slow receiver; `pictures` asks for `signal` calls.
+
+    One whose receiver may be slow has an `outbox` (`outbox.Outbox`), and the stream tells what that leaves out.
+    """
 
     pictures: bool
 

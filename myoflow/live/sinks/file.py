@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from myoflow.errors import InputError
+from myoflow.live import outbox
 from myoflow.live.sink import SINKS, Channel, Quiet, Sink
 from myoflow.spec import SAID, SIGNAL
 from myoflow.typed import frozen
@@ -27,19 +27,14 @@ class Table(Sink):
     address: str
 
     def open(self, taken: Spec, given: Spec) -> Channel:
-        path = Path(self.address)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return _Rows(path.open("w", encoding="utf-8"), given)
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror or error}") from None
+        return _Rows(outbox.to_file(Path(self.address)), given)
 
 
 class _Rows(Quiet):
-    def __init__(self, file: IO[str], given: Spec) -> None:
+    def __init__(self, box: outbox.Outbox, given: Spec) -> None:
         import math
 
-        self._file, self._signal, self._rate = file, given.dims == SIGNAL, given.rate_hz
+        self.outbox, self._signal, self._rate = box, given.dims == SIGNAL, given.rate_hz
         if self._signal:
             self._say("time", *given.channels)
             return
@@ -70,8 +65,8 @@ class _Rows(Quiet):
         self._say(*head, *(f"{value:.9g}" for value in output.values.ravel()))
 
     def close(self, summary: object) -> None:
-        self._file.close()
+        self.outbox.close()
 
     def _say(self, *cells: str) -> None:
-        self._file.write(",".join(f'"{c}"' if "," in c else c for c in cells) + "\n")
-        self._file.flush()
+        line = ",".join(f'"{c}"' if "," in c else c for c in cells) + "\n"
+        self.outbox.put(line.encode())

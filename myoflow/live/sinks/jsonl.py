@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from myoflow.errors import InputError
+from myoflow.live import outbox
 from myoflow.live.lines import line_of
 from myoflow.live.sink import SINKS, Channel, Quiet, Sink
 from myoflow.typed import frozen
@@ -33,18 +31,13 @@ class JsonLines(Sink):
 
     def open(self, taken: Spec, given: Spec) -> Channel:
         if self.address in ("", "-"):
-            return _Lines(sys.stdout, given, keep=True)
-        path = Path(self.address)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return _Lines(path.open("a", encoding="utf-8"), given, keep=False)
-        except OSError as error:
-            raise InputError(f"{path}: {error.strerror or error}") from None
+            return _Lines(outbox.to_stdout(), given)
+        return _Lines(outbox.to_file(Path(self.address), append=True), given)
 
 
 class _Lines(Quiet):
-    def __init__(self, file: IO[str], given: Spec, keep: bool) -> None:
-        self._file, self._keep = file, keep
+    def __init__(self, box: outbox.Outbox, given: Spec) -> None:
+        self.outbox = box
         self._say({"type": "start", "dims": given.dims, "labels": given.labels, "channels": given.channels})
 
     def write(self, output: Output) -> None:
@@ -56,14 +49,7 @@ class _Lines(Quiet):
     def close(self, summary: Summary | None) -> None:
         if summary is not None:
             self._say({"type": "end", **summary.plain()})
-        if not self._keep:
-            self._file.close()
+        self.outbox.close()
 
     def _say(self, value: dict[str, Any]) -> None:
-        try:
-            self._file.write(json.dumps(value) + "\n")
-            self._file.flush()
-        except BrokenPipeError:
-            if self._keep:  # Python would try once more at its end, and complain
-                os.dup2(os.open(os.devnull, os.O_WRONLY), self._file.fileno())
-            raise
+        self.outbox.put(json.dumps(value).encode() + b"\n")

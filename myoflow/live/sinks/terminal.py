@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from myoflow.errors import InputError
 from myoflow.live.meter import Meter
+from myoflow.live.outbox import ready, to_stdout
 from myoflow.live.sink import SINKS, Channel, Quiet, Sink
 from myoflow.typed import Seconds, frozen
 
@@ -52,19 +53,26 @@ class Changes(Quiet):
     """A line for every change of decision, and for everything that happens."""
 
     def __init__(self) -> None:
+        self.outbox = to_stdout()
         self._last: str | None = None
 
     def write(self, output: Output) -> None:
         if output.said is not None:
             if told := told_of(output.said):
-                print(told, flush=True)
+                self._say(told)
             return
         if output.label != self._last:
             self._last = output.label
-            print(f"{output.time_s:10.3f} s  {output.label}", flush=True)
+            self._say(f"{output.time_s:10.3f} s  {output.label}")
 
     def notice(self, notice: Notice) -> None:
-        print(f"{notice.at_s:10.3f} s  {notice.kind}: {notice.text}", flush=True)
+        self._say(f"{notice.at_s:10.3f} s  {notice.kind}: {notice.text}")
+
+    def close(self, summary: Summary | None) -> None:
+        self.outbox.close()
+
+    def _say(self, text: str) -> None:
+        self.outbox.put(f"{text}\n".encode(sys.stdout.encoding or "utf-8", errors="replace"))
 
 
 def told_of(said: Said) -> str:
@@ -136,7 +144,7 @@ class View(Quiet):
 
     def _draw(self) -> None:
         now = time.perf_counter()
-        if now - self._drawn >= REFRESH_S:
+        if now - self._drawn >= REFRESH_S and ready(sys.stdout):  # Ctrl-S stops the picture, not the decoder
             self._drawn = now
             self._live.update(self.picture(), refresh=True)
 

@@ -47,6 +47,8 @@ class Wav(Sink):
         if given.rate_hz != round(given.rate_hz):
             raise InputError(f"sink wav: the rate in a WAV file is a whole number, not {given.rate_hz:g} Hz")
         path = Path(self.address)
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: a WAV file's header is written last; give the name of a file")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             return _Wav(path.open("wb"), given.size("channel"), round(given.rate_hz), self.scale)

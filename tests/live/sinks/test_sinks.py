@@ -38,7 +38,7 @@ def outputs() -> list[Output]:
     return found
 
 
-def feed(address: str, given: Spec = GIVEN, what: list[Output] | None = None) -> None:
+def feed(address: str, given: Spec = GIVEN, what: list[Output] | None = None) -> Any:
     channel = parse(address, SINKS).open(TAKEN, given)
     tally = Tally(1000.0, 0.2)
     for output in outputs() if what is None else what:
@@ -46,6 +46,7 @@ def feed(address: str, given: Spec = GIVEN, what: list[Output] | None = None) ->
         channel.write(output)
     channel.notice(Notice("gap", 0.3, "3 samples were lost"))
     channel.close(tally.summary(700, 0.7, None, "the source ended"))
+    return channel
 
 
 def check(lines: list[dict[str, Any]]) -> None:
@@ -85,7 +86,7 @@ def test_udp_sends_a_packet_a_decision() -> None:
         check([json.loads(listener.recv(65536)) for _ in SCORED])
 
 
-def test_tcp_sends_lines_and_never_waits(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tcp_sends_lines_and_never_waits() -> None:
     got = bytearray()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -103,8 +104,39 @@ def test_tcp_sends_lines_and_never_waits(capsys: pytest.CaptureFixture[str]) -> 
     lines = [json.loads(line) for line in got.splitlines()]
     check(lines)
     assert lines[-1]["type"] == "end"
-    feed(f"tcp:127.0.0.1:{port}")  # nobody is there any more: the decoder goes on, and it is told
-    assert f"8 lines did not reach 127.0.0.1:{port}" in capsys.readouterr().err
+    channel = feed(f"tcp:127.0.0.1:{port}")  # nobody is there any more: the decoder goes on
+    assert channel.outbox.left_out == 8
+
+
+def test_tcp_does_not_wait_for_a_connection_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener that answers no more callers, as a host behind a firewall, until it does."""
+    monkeypatch.setattr("myoflow.live.sinks.tcp.FIRST_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        place = listener.getsockname()
+        callers = [socket.socket() for _ in range(3)]
+        for caller in callers:
+            caller.setblocking(False)
+            caller.connect_ex(place)
+        channel: Any = parse(f"tcp:127.0.0.1:{place[1]}", SINKS).open(TAKEN, GIVEN)
+        for output in outputs()[:3]:
+            channel.write(output)
+        assert channel.outbox.waiting and not channel.outbox.left_out
+        for caller in callers:
+            caller.close()
+        listener.settimeout(20)
+        got = b""
+        while not got:
+            connection, _ = listener.accept()
+            connection.settimeout(20)
+            channel.write(outputs()[3])
+            got = connection.recv(1 << 16)
+    assert [json.loads(line)["label"] for line in got.splitlines()[:3]] == [o.label for o in outputs()[:3]]
+    channel.close(None)
+
+
+def test_tcp_to_a_host_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match=r"there is no host 'no\.such\.host\.invalid'"):
+        parse("tcp:no.such.host.invalid:9000", SINKS).open(TAKEN, GIVEN)
 
 
 def test_wav_holds_the_signal(tmp_path: Path) -> None:
@@ -119,6 +151,8 @@ def test_wav_holds_the_signal(tmp_path: Path) -> None:
         channel.write(piece)
     rate, found = wavfile.read(tmp_path / "open.wav")  # never closed: the header was kept up to date
     assert len(found) >= 64 * 7
+    with pytest.raises(InputError, match="/dev/null: a WAV file's header is written last; give the name of a file"):
+        parse("wav:/dev/null", SINKS).open(spec, spec)
     with pytest.raises(InputError, match="stop before the windows with --until"):
         parse(f"wav:{tmp_path}/no.wav", SINKS).open(TAKEN, GIVEN)
 

@@ -89,7 +89,7 @@ class Experiment:
             for name, plan in self.plans.items():
                 for seed in self._seeds(name):
                     folder = self._folder(name, number, seed)
-                    if learned(plan, find_cut(plan) + 1) is None or (folder / "predictions.npz").is_file():
+                    if learned(plan, find_cut(plan) + 1) is None or _trained(folder):
                         continue
                     states = self._signal_states(plan, fold[0])
                     train, valid, _ = self._examples(plan, states, fold, number)
@@ -159,13 +159,17 @@ class Experiment:
         if done.is_file():
             found: Answers = self.task.load(done)
             return found
-        title = f"{name}, fold {number} of {folds}" if folds > 1 else name
-        self.progress.say(f"{title}, seed {seed}: {len(examples[0])} training windows")
+        title = f"{name}, fold {number} of {folds}, seed {seed}" if folds > 1 else f"{name}, seed {seed}"
+        split, settings = Split(examples[0], examples[1]), self.recipe.train
         with self._timed(f"fit {name}"):
-            split, settings = Split(examples[0], examples[1]), self.recipe.train
-            parameters = fit_model(
-                plan, split, settings, seed=seed, folder=folder, states=states, progress=self.progress
-            )
+            if _trained(folder):
+                self.progress.say(f"{title}: trained before, asked again")
+                parameters = weights.load(folder / "weights.safetensors")[0]
+            else:
+                self.progress.say(f"{title}: {len(examples[0])} training windows")
+                parameters = fit_model(
+                    plan, split, settings, seed=seed, folder=folder, states=states, progress=self.progress
+                )
             settled = self.task.settle(Fitted(plan, parameters), split.valid)
             parameters = attrs.evolve(parameters, states={**parameters.states, **settled})
         header = weights.Header.of(self.recipe.digest, plan.input, name)
@@ -314,6 +318,13 @@ class Experiment:
             yield
         finally:
             self.timing[phase] = round(self.timing.get(phase, 0.0) + time.perf_counter() - start, 3)
+
+
+def _trained(folder: Path) -> bool:
+    """Whether a model has been learned to the end, be its answers still there or not."""
+    if (folder / "predictions.npz").is_file():
+        return True
+    return (folder / "weights.safetensors").is_file() and not (folder / "checkpoint.pt").is_file()
 
 
 def thinned(examples: Any, share: float, seed: int) -> Any:

@@ -222,6 +222,22 @@ def test_a_damaged_file_of_a_run_is_named(place: Path, here: Path) -> None:
         resume_run(folder)
 
 
+def test_predictions_of_an_earlier_version_are_told_and_made_again(
+    place: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(place / "done", here / "earlier")
+    done = folder / "fold-1" / "tinymyo" / "seed-0" / "predictions.npz"
+    with np.load(done) as file:
+        kept = {name: file[name] for name in file.files if name != "start_s"}
+    np.savez_compressed(done, **kept)
+    with pytest.raises(InputError, match=r"predictions\.npz: predictions of an earlier version.*keep start_s; delete"):
+        resume_run(folder)
+    done.unlink()
+    monkeypatch.setattr(experiment, "fit_model", lambda *a, **k: pytest.fail("it is trained already"))
+    assert resume_run(folder).metrics == load_run(place / "done").metrics
+    assert "tinymyo, seed 0: trained before, asked again" in (folder / "log.txt").read_text()
+
+
 def test_other_data_is_not_mixed_into_a_run(place: Path, here: Path) -> None:
     copy = here / "copy"
     shutil.copytree(place / "done", copy)

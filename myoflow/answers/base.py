@@ -89,10 +89,16 @@ class Answers:
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read what `save` wrote. Raises InputError when the file is absent or something else."""
+        """Read what `save` wrote. Raises InputError: no such file, an earlier version's, or something else."""
         names = (*cls.said, *cls.shared, *cls.known)
         try:
             with np.load(path, allow_pickle=False) as file:
+                lost = [name for name in names if name not in file.files]
+                if lost and len(lost) < len(names):
+                    raise InputError(
+                        f"{path}: predictions of an earlier version, which did not keep {', '.join(lost)}; delete the "
+                        "file and let the trained model be asked again: myoflow run --resume RUN"
+                    )
                 return cls(**{name: file[name] for name in names})
         except FileNotFoundError:
             raise InputError(f"{path}: there is no such file of predictions") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from myoflow.engine import ENGINES, Engine, Parameters, Program, Segment
 from myoflow.errors import InputError
-from myoflow.lower.batches import Batches, threads_in_words
+from myoflow.lower.batches import THROUGH, Batches, threads_in_words
 from myoflow.lower.hardware import has_bf16
 from myoflow.network import trained
 from myoflow.stage import Stage
@@ -56,7 +56,7 @@ class TorchEngine(Engine):
     def choices(self, backend: Backend) -> tuple[str, ...]:
         what = f"all in {backend.precision}"
         if backend.device == "cuda":
-            graphs = "CUDA graphs for up to 64 windows, whose launches take longer than their work"
+            graphs = f"CUDA graphs for up to {THROUGH} windows, whose launches take longer than their work"
             return (what, f"compiled; {graphs}") if backend.compile else (what,)
         if backend.precision == "bf16":
             native = has_bf16() is not False

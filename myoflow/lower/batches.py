@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 BATCH = 64  # windows at a time: bounds memory, and larger batches are no faster on a CPU
 FEW = 4  # up to so many windows one core is as fast as two that wait for each other
+# Up to so many windows go through recorded graphs on a GPU (lower/gpu.py), which plans say without importing torch.
+THROUGH = 64
 
 
 def threads_in_words(backend: Backend) -> str:

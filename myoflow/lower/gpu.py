@@ -11,12 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from myoflow.lower.batches import THROUGH
+
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
     from myoflow.spec import Spec
 
-RECORDED = (1, 16)  # windows of the graphs that are recorded, and up to how many windows go through them: each size
-THROUGH = 64  # takes seconds to compile, which a live stream has before it begins but not when it has fallen behind
+# Windows of the graphs that are recorded; up to THROUGH go through them. Each size takes seconds to compile, which a
+# live stream has before it begins but not when it has fallen behind.
+RECORDED = (1, 16)
 BATCH = 512  # windows at a time: a GPU is not full with fewer, and memory stays bounded
 AHEAD = 2  # batches on their way to the GPU, or on it
 WARM = 3  # calls before a graph is recorded: libraries choose their kernels and take their memory in the first

@@ -14,6 +14,7 @@ from myoflow.backend import load_backend
 from myoflow.distance import Distance
 from myoflow.engine import ENGINES, Parameters
 from myoflow.errors import InputError
+from myoflow.lower import gpu
 from myoflow.network import build
 from myoflow.pipeline import Pipeline, Plan, compile_steps, engine_of
 from myoflow.spec import Spec
@@ -222,7 +223,8 @@ def test_int8_keeps_attention_and_norms_in_bf16_where_the_cpu_has_it(monkeypatch
 def test_the_shipped_gpu_backend_is_bf16_and_compiled() -> None:
     card = load_backend("cuda")
     assert (card.device, card.precision, card.compile) == ("cuda", "bf16", True)
-    assert any("CUDA graphs for up to 64 windows" in choice for choice in engine_of("cuda").choices(card))
+    choices = engine_of("cuda").choices(card)
+    assert any(f"CUDA graphs for up to {gpu.THROUGH} windows" in choice for choice in choices)
     assert not load_backend("cuda-float32").compile
 
 

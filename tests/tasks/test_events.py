@@ -17,7 +17,7 @@ from myoflow.evaluation.evaluate import evaluate
 from myoflow.models import plan_recipe
 from myoflow.pipeline import Plan
 from myoflow.recipe import load
-from myoflow.run import run_recipe
+from myoflow.run import resume_run, run_recipe
 from myoflow.spec import Spec
 from myoflow.stages.detect import Detect
 from myoflow.stages.reinhard import Reinhard
@@ -229,3 +229,11 @@ def test_a_run_from_recipe_to_report(tmp_path: Path, monkeypatch: pytest.MonkeyP
     history = (run.folder / "fold-1" / "tinymyo" / "seed-0" / "history.jsonl").read_text().splitlines()
     losses = [float(line.split('"loss": ')[1].split(",")[0]) for line in history]
     assert losses[-1] < losses[0]
+    done = run.folder / "fold-1" / "tinymyo" / "seed-0" / "predictions.npz"
+    with np.load(done) as file:
+        kept = {name: file[name] for name in file.files if name not in ("sweep", "threshold")}
+    np.savez_compressed(done, **kept)  # as runs were before thresholds were swept
+    with pytest.raises(InputError, match="an earlier version, which did not keep sweep, threshold; delete the file"):
+        resume_run(run.folder)
+    done.unlink()
+    assert resume_run(run.folder).metrics == run.metrics

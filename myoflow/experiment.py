@@ -117,7 +117,11 @@ class Experiment:
         """Refuse to go on with other data than the run began with: its parts would not belong together."""
         path, now = (
             self.folder / "data.json",
-            {"store": str(self.store.path), "digest": self.others.digest(self.store.digest)},
+            {
+                "store": str(self.store.path),
+                "digest": self.others.digest(self.store.digest),
+                "also": {name: str(store.path) for name, store in self.others.stores.items()},
+            },
         )
         began = read_json(path, None)
         if began is None:

@@ -142,7 +142,7 @@ def require_weights(recipe: Recipe, plans: Mapping[str, Plan]) -> None:
         if recipe.train.start is not None or any(getattr(stage, "weights", None) for stage in segment.stages):
             module, _ = network.fresh(segment)
             if recipe.train.start is not None:
-                network.continued(module, recipe.train.start)
+                network.continued(module, recipe.train.start, segment.stages)
 
 
 def _refuse_recording_statistics(plan: Plan, cut: int) -> None:

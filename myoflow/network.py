@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from myoflow.engine import Segment
+    from myoflow.stage import Stage
 
 
 def build(segment: Segment) -> torch.nn.Sequential:
@@ -40,16 +41,21 @@ def fresh(segment: Segment) -> tuple[torch.nn.Sequential, tuple[str, ...]]:
     return module, tuple(text for texts in told for text in texts)
 
 
-def continued(module: torch.nn.Module, start: str) -> None:
+def continued(module: torch.nn.Module, start: str, stages: Iterable[Stage] = ()) -> None:
     """Copy the weights of a run's whole network into one of the same stages. Thin products of `adapt: lora` go on where
-    both have the same; else those of the run are put into their matrices, and new ones start fresh.
+    both have the same; else those of the run are put into their matrices, and new ones start fresh. `stages` are those
+    that the module is of.
 
     Raises:
-        InputError: there are no weights, or they are of other stages or sizes.
+        InputError: there are no weights, they are of other stages or sizes, of other heads or positions where that is
+            known, or hold numbers that are not finite.
     """
     from myoflow import tensors
     from myoflow.nn.adapt import is_thin, merged_weights
 
+    for stage in stages:
+        if hasattr(stage, "heads") and hasattr(stage, "positions"):  # no shape would tell
+            tensors.agree(start, stage.heads, stage.positions)
     found = {name.removeprefix("weight."): t for name, t in tensors.read(start).items() if name.startswith("weight.")}
     wanted = module.state_dict()
     thin = [{name: t.shape for name, t in side.items() if is_thin(name)} for side in (wanted, found)]
@@ -63,6 +69,8 @@ def continued(module: torch.nn.Module, start: str) -> None:
         if found[name].shape != wanted[name].shape:
             sizes = f"{tuple(found[name].shape)}, here {tuple(wanted[name].shape)}"
             raise InputError(f"train.start: '{name}' of {start} has the shape {sizes}")
+        if found[name].is_floating_point() and not bool(found[name].isfinite().all()):
+            raise InputError(f"train.start: '{name}' of {start} holds numbers that are not finite")
     module.load_state_dict(found)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +89,16 @@ def encoder_settings(path: str | Path) -> dict[str, Any]:
     return _of_recipe(run / "recipe.yaml", model)
 
 
+def output_steps(path: str | Path) -> int | None:
+    """How many steps a regression gives for a window, as an exported folder says; None where nothing is known."""
+    path = Path(path)
+    told = read_json((path if path.is_dir() else path.parent) / "config.json", {})
+    output = told.get("output", {}) if isinstance(told, dict) else {}
+    sizes = dict(zip(output.get("dims", ()), output.get("sizes", ()), strict=False))
+    steps = sizes.get("step")
+    return steps if isinstance(steps, int) else None
+
+
 def _encoder(stages: list[tuple[Any, dict[str, Any]]]) -> dict[str, Any]:
     """The `tinymyo` stage among the names and keys of stages, and what is before it."""
     names = [name for name, _ in stages]
@@ -128,24 +140,44 @@ def _safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _checkpoint(path: Path) -> dict[str, torch.Tensor]:
-    import torch
-
     try:
-        loaded = _unzipped(path) if zipfile.is_zipfile(path) else torch.load(path, "cpu", weights_only=True)
+        loaded = _unzipped(path) if zipfile.is_zipfile(path) else _old(path)
     except _Refused as error:
         raise InputError(f"{path} is refused: {error}. Nothing of it was run; ask for safetensors instead") from None
     except pickle.UnpicklingError as error:
-        reason = (str(error).splitlines() or ["no reason given"])[0]
-        raise InputError(f"{path} is refused: it is not plain tensors ({reason}); ask for safetensors") from None
+        raise InputError(
+            f"{path} is refused: it is not plain tensors ({_reason(error)}); ask for safetensors"
+        ) from None
     except Exception as error:  # a damaged pickle can fail in any way
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path} is not a readable checkpoint ({reason})") from None
+        raise InputError(f"{path} is not a readable checkpoint ({_reason(error)})") from None
     for key in ("state_dict", "model", "module", "generator"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
     if not isinstance(loaded, dict):
         raise InputError(f"{path} is a checkpoint without a state_dict")
+    import torch
+
     return {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+
+
+def _old(path: Path) -> Any:
+    """What torch.save wrote before it wrote zips, as torch reads it without running code."""
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # on protocols: what cannot be read is an error anyway
+        return torch.load(path, "cpu", weights_only=True)
+
+
+def _reason(error: Exception) -> str:
+    """What torch or pickle says, without torch's advice to load such a file nevertheless."""
+    text = str(error)
+    if named := re.search(r"GLOBAL (\S+)", text):
+        return f"its pickle asks for {named[1]}"
+    if said := re.search(r"WeightsUnpickler error:\s*(.+)", text):
+        return said[1]
+    lines = text.splitlines() or [type(error).__name__]
+    return lines[0].partition(" In PyTorch 2.6")[0].rstrip(".")
 
 
 class _Refused(Exception):
@@ -208,6 +240,8 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _tensor(storage: torch.Tensor, offset: int, size: Any, stride: Any, *_: Any) -> torch.Tensor:
+    if math.prod(size) > storage.numel():  # a small file must not fill the memory
+        raise _Refused(f"a tensor of the shape {tuple(size)} lies on {storage.numel()} stored numbers")
     return storage.as_strided(tuple(size), tuple(stride), offset).clone()
 
 
@@ -224,9 +258,10 @@ def _unzipped(path: Path) -> Any:
         def storage(pid: Any) -> torch.Tensor:
             _, kind, key, _, count = pid
             dtype = _dtype(str(kind))
-            raw = bytearray(archive.read(f"{root}data/{key}"))
-            if not raw:
+            if int(count) < 1:
                 return torch.empty(0, dtype=dtype)
+            with archive.open(f"{root}data/{key}") as member:  # no more than is asked for, however it was packed
+                raw = bytearray(member.read(int(count) * dtype.itemsize))
             return torch.frombuffer(raw, dtype=dtype, count=int(count))
 
         with archive.open(names[0]) as file:

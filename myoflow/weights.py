@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,9 @@ from myoflow.engine import Parameters
 from myoflow.errors import InputError
 from myoflow.files import beside
 from myoflow.spec import Spec, Target
+
+if TYPE_CHECKING:
+    from myoflow.recipe import Recipe
 
 FORMAT = "myoflow-1"
 CALIBRATION = "calibration.npy"
@@ -99,3 +103,18 @@ def load(path: Path) -> tuple[Parameters, Header]:
     told["channels"], told["labels"] = tuple(told["channels"]), tuple(told["labels"])
     header = Header(**{**told, "target": Target.of(told.get("target"))})
     return Parameters(dict(states), weights, calibration(path.parent)), header
+
+
+def begun(recipe: Recipe, weights: Sequence[str | None] | None = None) -> list[str]:
+    """The weights that a recipe's training begins with: those of its stages (or the given ones), and the whole network
+    of `train.start`."""
+    given = [getattr(stage, "weights", None) for stage in recipe.pipeline] if weights is None else weights
+    return [str(path) for path in (*given, recipe.train.start) if path]
+
+
+def run_of(weights: str) -> Path | None:
+    """The run that weights are of; None where they are a file that says nothing of it."""
+    path = Path(weights)
+    if path.is_file() and len(path.parents) > 3:  # RUN/fold-1/MODEL/seed-0/weights.safetensors
+        path = path.parents[3]
+    return path if (path / "recipe.yaml").is_file() else None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from make_meta import make_emg2pose
 from make_ninapro import make_ninapro
 from typer.testing import CliRunner
@@ -17,6 +18,7 @@ from myoflow.cli import app
 from myoflow.data.source import convert_dataset
 from myoflow.errors import RecipeError
 from myoflow.models import plan_recipe
+from myoflow.network import trained
 from myoflow.recipe import load
 from myoflow.run import Run, load_run, resume_run, run_recipe
 from myoflow.store import open_store
@@ -78,6 +80,23 @@ def run(place: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.delenv("MYOFLOW_DATA", raising=False)
     monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
     return load_run(place / "done")
+
+
+def test_the_exported_network_gives_the_runs_values(run: Run, tmp_path: Path) -> None:
+    """In the target's units, at its steps; and the same weights may start another training."""
+    folder = run.export_folder(tmp_path / "model")
+    _, network, parameters = run._network("tinymyo", run.recipe)
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((3, 8, 80)).astype(np.float32))
+    with torch.no_grad():
+        expected = trained(network, parameters.weights)(x)
+        assert torch.equal(mf.load_model(folder, channels=8, samples=80)(x), expected)
+        with pytest.raises(mf.InputError, match="does not say how many steps its answers have for a window"):
+            mf.load_model(run.folder, channels=8, samples=80)
+        assert torch.equal(mf.load_model(run.folder, channels=8, samples=80, steps=10)(x), expected)
+    assert expected.shape == (3, 10, 2)
+    changes = [f"pipeline.tinymyo.weights={run.folder}", "train.epochs=1"]
+    begun = run_recipe(load("hand.yaml", changes), out=tmp_path / "begun")
+    assert "without regressor.0.bias" in (begun.folder / "log.txt").read_text()
 
 
 def test_metrics_are_in_degrees_and_per_target(run: Run) -> None:

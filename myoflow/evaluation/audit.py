@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from attrs import asdict, frozen
 
 from myoflow.data.prepare import find_cut
+from myoflow.evaluation.beginnings import before
+from myoflow.evaluation.prints import fingerprint, twins
 
 if TYPE_CHECKING:
     from myoflow.pipeline import Plan
     from myoflow.recipe import Recipe
     from myoflow.store import Store
-
-SMALLEST = 256  # bytes of a compressed chunk; fewer hold next to nothing, such as zeros before a recorder started
 
 
 @frozen
@@ -40,10 +38,12 @@ class Audit:
         self.stores = {"": store, **{f"{name}/": other for name, other in (others or {}).items()}}
         self.shared = 0
         self.tested = 0
-        self.subjects: set[str] = set()
+        self.subjects: set[tuple[str, str]] = set()
         self.twins: set[tuple[str, str]] = set()
         self.left_out: dict[str, str] = {}
         self.sentences: tuple[int, int] | None = None  # test utterances whose sentence was learned, and all of them
+        self.people: set[tuple[str, str]] = set()
+        self.recordings: set[str] = set()
         self._prints: dict[str, str] | None = None
 
     def fold(self, examples: Sequence[Any]) -> None:
@@ -65,16 +65,20 @@ class Audit:
             touched |= overlapping(test.places(), part.places(), length)
         self.shared += int(touched.sum())
         known = [self._people(part) for part in learned]
-        self.subjects |= self._people(test) & set().union(*known)
+        people = self._people(test)
+        self.subjects |= people & set().union(*known)
         ids = [{part.ids[i] for i in np.unique(part.recording)} for part in learned]
-        self._look_for_twins({test.ids[i] for i in np.unique(test.recording)}, set().union(*ids))
+        tested = {test.ids[i] for i in np.unique(test.recording)}
+        self._look_for_twins(tested, set().union(*ids))
+        self.people |= people
+        self.recordings |= tested
 
-    def _people(self, examples: Any) -> set[str]:
+    def _people(self, examples: Any) -> set[tuple[str, str]]:
         """Subjects by dataset and name: a further store of the same dataset holds the same people."""
         found = set()
         for subject in set(examples.units("subject").tolist()):
             name, slash, own = subject.rpartition("/")
-            found.add(f"{self.stores[name + slash].dataset or name}/{own}")
+            found.add((self.stores[name + slash].dataset or name, own))
         return found
 
     def _look_for_twins(self, test: set[str], learned: set[str]) -> None:
@@ -89,7 +93,7 @@ class Audit:
 
     def findings(self) -> tuple[Finding, ...]:
         """What was found, leaks or not."""
-        return (*self._data(), *self._signal())
+        return (*self._data(), *self._signal(), *self._beginnings())
 
     def plain(self) -> list[dict[str, Any]]:
         """As JSON values."""
@@ -128,6 +132,17 @@ class Audit:
         if self.recipe.data.splice:
             yield Finding("labels", True, "Labels of the test recordings decided which samples were filtered together.")
 
+    def _beginnings(self) -> Iterable[Finding]:
+        """Of a training that began with other weights: whether these had seen what is tested on."""
+        prints = self._prints or {}
+        marks = {name: prints[name] for name in sorted(self.recordings)}
+        known, strange = before(self.recipe)
+        for seen in known:
+            leak, text = seen.told(marks, self.people, self.recipe.data.split.by)
+            yield Finding("beginning", leak, text)
+        for weights in strange:
+            yield Finding("beginning", False, f"What the weights {weights} had seen before is not known here.")
+
 
 def _of_sentences(known: int, tested: int, by: str) -> Finding:
     """A split by lists of recordings is meant to hold sentences out; one by person or day need not."""
@@ -158,21 +173,6 @@ def overlapping(test: Mapping[str, Any], learned: Mapping[str, Any], length_s: f
         nearest = other[np.minimum(after, len(other) - 1)]
         found[rows] = (after < len(other)) & (nearest < start + reach)
     return found
-
-
-def fingerprint(recording: Path) -> str:
-    """SHA-256 of a stored recording's first samples, as they lie on disk; empty where they say next to nothing."""
-    chunk = recording / "emg" / "c" / "0" / "0"
-    if not chunk.is_file():
-        return ""
-    data = chunk.read_bytes()
-    return hashlib.sha256(data).hexdigest() if len(data) >= SMALLEST else ""
-
-
-def twins(test: Mapping[str, str], learned: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Pairs (test id, learned id) of recordings with the same fingerprint under different ids."""
-    known = {mark: name for name, mark in learned.items() if mark}
-    return [(name, known[mark]) for name, mark in test.items() if mark in known and known[mark] != name]
 
 
 def _of_twins(pairs: Sequence[tuple[str, str]]) -> Finding:

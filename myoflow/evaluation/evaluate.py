@@ -11,6 +11,8 @@ import attrs
 from myoflow.data.prepare import Signal, find_cut, input_spec, signals
 from myoflow.errors import InputError
 from myoflow.evaluation.audit import Finding, against
+from myoflow.evaluation.beginnings import seen_by
+from myoflow.evaluation.prints import fingerprint
 from myoflow.experiment import Experiment
 from myoflow.files import cache_folder, read_json, write_json
 from myoflow.models import plan_recipe, require_backends
@@ -110,10 +112,28 @@ def _leaks(run: Run, store: Store, fold: int, plan: Plan) -> list[Finding]:
     # A split by repetition cuts through recordings: all of them were trained on in part.
     trained = [row for row in rows if by == "repetition" or getattr(row, by) in learned]
     found = against(store, original, [row.id for row in trained])
+    further = _further(run, store, fold, by)
+    if any(finding.about == "recordings" for finding in further):  # the first store alone had been looked at
+        found = []
+    found += further
     if original is not None and store.dataset == original.dataset:
         people = {row.subject for row in trained} & {row.subject for row in store.rows}
         text = f"{len(people)} of these people were trained on: the score says nothing about new ones."
         found.append(Finding("people", False, text if people else "None of these people was trained on."))
     else:
         found.append(Finding("people", False, f"Another dataset ({store.dataset}): who is who is not known."))
+    return found
+
+
+def _further(run: Run, store: Store, fold: int, by: str) -> list[Finding]:
+    """Whether recordings of the store were learned from a recipe's further stores, or by weights that it began with."""
+    trainings = seen_by(run.folder, fold)
+    marks = {row.id: fingerprint(store.path / row.id) for row in store.rows}
+    people = {(store.dataset or "", row.subject) for row in store.rows}
+    found = [Finding("beginning", *seen.told(marks, people, by)) for seen in trainings[1:]]
+    again = [name for name, mark in marks.items() if trainings and mark in trainings[0].recordings]
+    if again and run.recipe.data.also:
+        few = ", ".join(again[:3]) + (", ..." if len(again) > 3 else "")
+        text = f"{len(again)} of {len(store)} recordings were trained on, further stores counted: {few}."
+        found.insert(0, Finding("recordings", True, text))
     return found

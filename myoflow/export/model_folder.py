@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from myoflow.export.onnx_file import described
 from myoflow.files import write_json, write_text
 from myoflow.language.document import emit
 from myoflow.network import trained
+from myoflow.weights import begun, run_of
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +56,7 @@ def export_folder(
         "digest": recipe.digest,
         "stages": [_fields(stage) for stage in network.stages],
         **{key: _value(text) for key, text in described(plan, network, parameters).items()},
+        "output": {"dims": network.output.dims, "sizes": network.output.sizes},
         "parameters": sum(tensor.numel() for tensor in tensors.values()),
     }
     to.parent.mkdir(parents=True, exist_ok=True)
@@ -107,32 +109,71 @@ def _fields(stage: Any) -> dict[str, Any]:
     return {"stage": stage.name, **{k: plain(getattr(stage, k), h) for k, h in hints_of(type(stage)).items()}}
 
 
-def datasets_of(recipe: Recipe) -> dict[str, str]:
-    """Every dataset that the weights have seen, with what it was used for; of pre-training, too, where it is known."""
+def datasets_of(recipe: Recipe, began: Sequence[str]) -> dict[str, str]:
+    """Every dataset that weights have seen, with what it was used for; of the trainings that theirs `began` with, too,
+    where these are known."""
     from myoflow.recipe import load
 
     use = "trained and tested on"
     found = {recipe.data.dataset: use}
     for name, also in recipe.data.also.items():
         found.setdefault(also.dataset or name, use)
-    for stage in recipe.pipeline:
-        weights = getattr(stage, "weights", None)
-        if weights and (Path(weights) / "recipe.yaml").is_file():
-            for dataset in datasets_of(load(Path(weights) / "recipe.yaml")):
-                found.setdefault(dataset, "the encoder was pre-trained on")
+    for run in filter(None, map(run_of, began)):
+        earlier = load(run / "recipe.yaml")
+        kind = "pre-trained" if earlier.train.task.name == "pretrain" else "trained before"
+        for dataset, text in datasets_of(earlier, begun(earlier)).items():
+            found.setdefault(dataset, f"the encoder was {kind} on" if text == use else text)
     return found
+
+
+def strangers(began: Sequence[str]) -> list[str]:
+    """Weights among those that a training began with, or an earlier one, of which nobody here knows the origin."""
+    from myoflow.recipe import load
+
+    found = []
+    for weights in began:
+        run = run_of(weights)
+        found += [weights] if run is None else strangers(begun(load(run / "recipe.yaml")))
+    return list(dict.fromkeys(found))
 
 
 def model_card(recipe: Recipe, metrics: Mapping[str, Any], model: str, config: Mapping[str, Any]) -> str:
     """README.md: front matter that hubs read, then protocol, scores, licences and how to load."""
-    used = datasets_of(recipe)
-    measures = recipe.train.task.measures
+    began = begun(recipe, [stage.get("weights") for stage in config["stages"]])
+    used, others = datasets_of(recipe, began), strangers(began)
     scores = metrics["models"][model]["metrics"]
+    audit = [f"- Leak: {row['text']}" for row in metrics.get("audit", ()) if row["leak"]]
+    lines = ["---", _front(recipe, scores, used), "---", "", f"# {recipe.title or recipe.name}", ""]
+    lines += [_about(recipe, config, others), "", "## Protocol", "", _protocol(recipe, metrics), ""]
+    lines += [*audit, "", "## Scores", ""] if audit else ["## Scores", ""]
+    lines += ["| metric | value | 95 % interval |", "|---|---|---|"]
+    for name, score in scores.items():
+        measure = recipe.train.task.measures[name]
+        interval = f"{measure.number(score['low'])} to {measure.number(score['high'])}"
+        lines.append(f"| {name.replace('_', ' ')} | {measure.text(score['value'])} | {interval} |")
+    lines += ["", "## Data and licences", "", "Weights learned from data are bound by what the data allow.", ""]
+    for dataset, use in used.items():
+        card = load_card(dataset)
+        restrictions = f" Restrictions: {card.restrictions}." if card.restrictions else ""
+        lines.append(f"- {card.title} ({use}). Licence: {card.licence or 'none stated'}.{restrictions} {card.citation}")
+    for weights in others:
+        lines.append(f"- Training began with the weights `{weights}`: their licence and that of their data bind these.")
+    lines += ["", "## Use", "", *_load(config), ""]
+    lines += [
+        "`config.json` says which filters and scales stand before the network, and in which order labels come.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _front(recipe: Recipe, scores: Mapping[str, Any], used: Iterable[str]) -> str:
+    """The front matter, as YAML."""
     results = [
         {"type": name, "value": score["value"], "name": name.replace("_", " "), "verified": False}
         for name, score in scores.items()
         if score["value"] is not None
     ]
+    dataset = {"type": recipe.data.dataset, "name": recipe.data.dataset}
     task = {"type": recipe.train.task.name, "name": recipe.title or recipe.name}
     front = {
         "license": "other",
@@ -142,43 +183,19 @@ def model_card(recipe: Recipe, metrics: Mapping[str, Any], model: str, config: M
         "datasets": list(used),
         "metrics": [result["type"] for result in results],
         "model-index": [
-            {
-                "name": recipe.name,
-                "results": [
-                    {
-                        "task": task,
-                        "dataset": {"type": recipe.data.dataset, "name": recipe.data.dataset},
-                        "metrics": results,
-                    }
-                ],
-            }
+            {"name": recipe.name, "results": [{"task": task, "dataset": dataset, "metrics": results}]},
         ],
     }
-    lines = ["---", emit(front).strip(), "---", "", f"# {recipe.title or recipe.name}", "", _about(recipe, config), ""]
-    lines += ["## Protocol", "", _protocol(recipe, metrics), "", "## Scores", ""]
-    lines += ["| metric | value | 95 % interval |", "|---|---|---|"]
-    for name, score in scores.items():
-        measure = measures[name]
-        interval = f"{measure.number(score['low'])} to {measure.number(score['high'])}"
-        lines.append(f"| {name.replace('_', ' ')} | {measure.text(score['value'])} | {interval} |")
-    lines += ["", "## Data and licences", "", "Weights learned from data are bound by what the data allow.", ""]
-    for dataset, use in used.items():
-        card = load_card(dataset)
-        restrictions = f" Restrictions: {card.restrictions}." if card.restrictions else ""
-        lines.append(f"- {card.title} ({use}). Licence: {card.licence or 'none stated'}.{restrictions} {card.citation}")
-    lines += ["", "## Use", "", "```python", "import myoflow as mf", "", _load(config), "```", ""]
-    lines += [
-        "`config.json` says which filters and scales stand before the network, and in which order labels come.",
-        "",
-    ]
-    return "\n".join(lines)
+    return emit(front).strip()
 
 
-def _about(recipe: Recipe, config: Mapping[str, Any]) -> str:
+def _about(recipe: Recipe, config: Mapping[str, Any], others: Sequence[str]) -> str:
+    own = "these are not its released weights, nor derived from them"
+    if others:
+        own = f"training began with weights from elsewhere, {', '.join(others)}"
     return (
         f"{config['parameters']:,} parameters, trained with myoflow {myoflow.__version__} by recipe `{recipe.name}` "
-        f"(digest {config['digest']}). The architecture follows TinyMyo (arXiv 2512.15729); these are not its released "
-        "weights, nor derived from them unless a licence below says so."
+        f"(digest {config['digest']}). The architecture follows TinyMyo (arXiv 2512.15729); {own}."
     )
 
 
@@ -191,11 +208,23 @@ def _protocol(recipe: Recipe, metrics: Mapping[str, Any]) -> str:
     return f"{recipe.protocol}, split by {recipe.data.split.by}{more}: {units}. {tested}.{share}"
 
 
-def _load(config: Mapping[str, Any]) -> str:
+def _load(config: Mapping[str, Any]) -> list[str]:
+    """How to get the network back from the folder: as a module, where it takes samples and ends in a known head."""
+    names = [stage["stage"] for stage in config["stages"]]
+    if names[:2] != ["patch", ENCODER] or names[2:] not in (["classify"], ["regress"], ["reconstruct"]):
+        return [
+            f"The network is {', '.join(names)}. `mf.load_model` reads networks that begin with patches of samples and "
+            "end in one head; the tensors of others are in `model.safetensors` by their names, and "
+            "`mf.load_run(RUN).pipeline()` is the whole decoder where the run is."
+        ]
     sizes = dict(zip(config["input"]["dims"], config["input"]["sizes"], strict=True))
-    patch: dict[str, Any] = next((stage for stage in config["stages"] if stage["stage"] == ENCODER), {})
-    samples = sizes.get("time") or (sizes.get("patch") or 1) * (sizes.get("feature") or 1)
-    return (
-        f'model = mf.load_model("model.safetensors", channels={sizes.get("channel")}, samples={samples}, '
-        f'positions="{patch.get("positions", "rotary")}", heads={patch.get("heads")})'
-    )
+    encoder: dict[str, Any] = config["stages"][1]
+    rule = ', rule="subset"' if encoder.get("channels") == "subset" else ""
+    return [
+        "```python",
+        "import myoflow as mf",
+        "",
+        f'model = mf.load_model("model.safetensors", channels={sizes["channel"]}, samples={sizes["time"]}, '
+        f'positions="{encoder["positions"]}", heads={encoder["heads"]}{rule})',
+        "```",
+    ]

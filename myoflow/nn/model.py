@@ -14,7 +14,7 @@ from myoflow.errors import InputError
 from myoflow.nn.encoder import Classifier, Encoder, Patches, Positions
 from myoflow.nn.masking import Decoder
 from myoflow.nn.published import Channels, Released, channels_fit, fill, fit_channels, pad_channels, understand
-from myoflow.nn.trajectory import Trajectory
+from myoflow.nn.trajectory import ScaledTrajectory, Trajectory
 
 HEAD_WIDTH = 64  # features of a head in the published network: width 192 has 3
 
@@ -41,7 +41,7 @@ class Model(nn.Module):
         """`mask` `(batch, channel, time)` or `(batch, channel, patch)` is True where the signal is hidden.
 
         Raises:
-            InputError: a signal of another shape than the model was loaded for, or a mask that is not of bools.
+            InputError: a signal of another shape or type than the model was loaded for, or a mask that is not of bools.
         """
         if not isinstance(x, Tensor) or (mask is not None and not isinstance(mask, Tensor)):
             raise InputError(f"this model takes torch tensors, got {type(x).__name__}: torch.as_tensor(x) makes one")
@@ -49,6 +49,9 @@ class Model(nn.Module):
             raise InputError(
                 f"this model takes (batch, {self.channels} channels, {self.samples} samples), got {tuple(x.shape)}"
             )
+        kind = self.encoder.embed.weight.dtype
+        if x.dtype != kind:
+            raise InputError(f"this model takes {kind}, got {x.dtype}: x.to({kind}) makes it so")
         present = None
         places = self.encoder.grid[0]
         if self.rule == "subset":
@@ -87,6 +90,7 @@ def load_model(
     head: Literal["reconstruct", "classify", "regress", "none"] | None = None,
     allow_unused: tuple[str, ...] = (),
     allow_missing: tuple[str, ...] = (),
+    steps: int | None = None,
 ) -> Model:
     """Weights as a torch module in eval mode: our runs', the published ones' or braindecode's.
 
@@ -96,6 +100,8 @@ def load_model(
     made for another number of channels: `exact` refuses, `pad` adds silent electrodes that nobody attends to, `subset`
     takes the first channels of the signal, `interpolate` (without a head that counts channels) places the channels
     evenly on the weights' ring.
+    `steps` are those that a regression gives for a window: what an exported folder says of itself, of the published
+    weights one a sample.
     `allow_unused`, `allow_missing`: names or patterns of tensors that may stay unread, or keep fresh values (such as
     `channel_embed` of rotary positions, which old files do not hold).
 
@@ -103,7 +109,8 @@ def load_model(
         InputError: the file is unreadable, refused or does not fit, every tensor at fault is named; or an argument is
             none of those above.
     """
-    _check(path, channels=channels, samples=samples, heads=1 if heads is None else heads)
+    counts = {name: 1 if given is None else given for name, given in (("heads", heads), ("steps", steps))}
+    _check(path, channels=channels, samples=samples, **counts)
     _choose(positions=(positions, get_args(Positions)), rule=(rule, get_args(Channels)), head=(head, (*HEADS, None)))
     released = understand(tensors.read(path), str(path))
     patch, width = released.patch, released.width
@@ -128,10 +135,9 @@ def load_model(
         known["channel_embed"] = fit_channels(known["channel_embed"], places, rule, str(path))
     unread = () if chosen == "reconstruct" else ("mask_token",)  # only needed where something is hidden
     fill(encoder, known, str(path), unused=allow_unused, missing=(*allow_missing, *unread))
-    module = _head(released, chosen, places, samples)
+    module = _head(released, chosen, samples, steps or tensors.output_steps(path))
     if module is not None:
-        own = {name: tensor for name, tensor in released.head.items() if name.split(".")[0] == HEADS[chosen]}
-        fill(module, own, str(path), unused=allow_unused, missing=allow_missing)
+        fill(module, _of_head(released, chosen), str(path), unused=allow_unused, missing=allow_missing)
     return Model(encoder, module, channels=channels, patch=patch, rule=rule, samples=samples).eval()
 
 
@@ -143,6 +149,9 @@ def _heads(path: str | Path, width: int, asked: int | None, positions: str | Non
     heads: int = told.get("heads", max(1, width // HEAD_WIDTH)) if asked is None else asked
     if positions is not None:
         tensors.agree(path, heads, positions)
+    if width % heads or (positions in ("rotary", "flat") and width // heads % 2):
+        even = " evenly in pairs" if width % heads == 0 else ""
+        raise InputError(f"{path} is {width} wide, which cannot be shared{even} by {heads} heads; give heads=")
     return heads
 
 
@@ -198,14 +207,28 @@ def _places(released: Released, channels: int, rule: Channels, head: str) -> int
     return known
 
 
-def _head(released: Released, name: str, channels: int, samples: int) -> nn.Module | None:
-    width, weights = released.width, released.head
+def _of_head(released: Released, name: str) -> dict[str, Tensor]:
+    """A head's tensors, as its module calls them."""
+    scaled = {f"regressor.{part}": part for part in ("centre", "spread")}
+    return {scaled.get(n, n): tensor for n, tensor in released.head.items() if n.split(".")[0] == HEADS[name]}
+
+
+def _head(released: Released, name: str, samples: int, steps: int | None) -> nn.Module | None:
+    """An empty head of the sizes that the weights have. Raises InputError: they lack one that tells."""
+    width = released.width
     if name == "reconstruct":
-        return Decoder(width, weights["decoder_pred.weight"].shape[0])
+        return Decoder(width, released.sizes("decoder_pred.weight", 2)[0])
     if name == "classify":
-        labels, inputs = weights["classifier.weight"].shape
+        labels, inputs = released.sizes("classifier.weight", 2)
         return Classifier(inputs, labels, concat=inputs != width)
-    if name == "regress":
-        first, last = weights["regressor.0.weight"], weights["regressor.5.weight"]
-        return Trajectory(first.shape[1], last.shape[0], samples, hidden=first.shape[0])
-    return None
+    if name != "regress":
+        return None
+    (hidden, inputs, _), (outputs, *_) = (released.sizes(f"regressor.{part}.weight", 3) for part in (0, 5))
+    if "regressor.spread" not in released.head:
+        return Trajectory(inputs, outputs, steps or samples, hidden=hidden)
+    if steps is None:
+        raise InputError(
+            f"{released.source} does not say how many steps its answers have for a window; give steps=, or load the "
+            "folder that `myoflow export --safetensors` makes of the run"
+        )
+    return ScaledTrajectory(inputs, outputs, steps, hidden=hidden)

@@ -39,34 +39,44 @@ class Released:
 
     @property
     def layers(self) -> int:
-        """How many blocks the encoder has."""
-        return 1 + max((int(n.split(".")[1]) for n in self.encoder if n.startswith("blocks.")), default=-1)
+        """How many blocks the encoder has. Raises InputError where their numbers are not 0, 1, 2, ..."""
+        numbers = {name.split(".")[1] for name in self.encoder if name.startswith("blocks.")}
+        if numbers != {str(number) for number in range(len(numbers))}:
+            raise InputError(f"{self.source} has blocks {_listed(sorted(numbers))}, which are not 0, 1, 2, ...")
+        return len(numbers)
 
     @property
     def width(self) -> int:
         """Features of a token. Raises InputError when there is no encoder in the file."""
-        return self._shape("embed.weight")[0]
+        return self.sizes("embed.weight")[0]
 
     @property
     def patch(self) -> int:
         """Samples of a patch. Raises InputError when there is no encoder in the file."""
-        return self._shape("embed.weight")[1]
+        return self.sizes("embed.weight")[1]
 
     @property
     def channels(self) -> int | None:
-        """How many channels the weights know, by their channel embedding or the input of their head; else None."""
+        """How many channels the weights know, by their channel embedding or the input of their head; else None, as
+        where a head takes the mean over channels."""
         if "channel_embed" in self.encoder:
-            return int(self.encoder["channel_embed"].shape[1])
-        for name in ("classifier.weight", "regressor.0.weight"):
-            if name in self.head:
-                return int(self.head[name].shape[1]) // self.width
-        return None
+            return self.sizes("channel_embed", 4)[1]
+        if "classifier.weight" in self.head:
+            inputs = self.sizes("classifier.weight", 2)[1]
+            return None if inputs == self.width else inputs // self.width
+        return self.sizes("regressor.0.weight", 3)[1] // self.width if "regressor.0.weight" in self.head else None
 
-    def _shape(self, name: str) -> tuple[int, ...]:
-        if name not in self.encoder:
-            found = ", ".join(sorted({*self.encoder, *self.head})[:5])
-            raise InputError(f"{self.source} holds no TinyMyo encoder: there is no {name}, but {found}")
-        return tuple(self.encoder[name].shape)
+    def sizes(self, name: str, axes: int = 2) -> tuple[int, ...]:
+        """The shape of a tensor. Raises InputError where it is not there, or has another number of axes."""
+        known = {**self.encoder, **self.head}
+        if name not in known:
+            found = ", ".join(sorted(known)[:5])
+            what = "head of that kind" if name.split(".")[0] in HEADS else "TinyMyo encoder"
+            raise InputError(f"{self.source} holds no {what}: there is no {name}, but {found}")
+        shape = tuple(known[name].shape)
+        if len(shape) != axes or 0 in shape:
+            raise InputError(f"{self.source}: {name} has the shape {shape}, where {axes} axes are expected, none empty")
+        return shape
 
 
 def understand(tensors: Mapping[str, Tensor], source: str) -> Released:
@@ -85,6 +95,11 @@ def understand(tensors: Mapping[str, Tensor], source: str) -> Released:
         if known in group:
             raise InputError(f"{source} holds {known} twice, once as {name}")
         if known == "embed.weight" and tensor.ndim == 4:  # a convolution over (1, patch) of one input channel
+            if tuple(tensor.shape[1:3]) != (1, 1):
+                raise InputError(
+                    f"{source}: {name} has the shape {tuple(tensor.shape)}, a convolution over several channels; "
+                    "TinyMyo's has (width, 1, 1, patch)"
+                )
             tensor = tensor.flatten(1)
         group[known] = tensor.float() if tensor.is_floating_point() else tensor
     return Released(merged_weights(encoder), head, source)
@@ -99,6 +114,8 @@ def _place(name: str) -> tuple[str, str]:
     stage, _, rest = name.partition(".")
     if stage == "tinymyo":
         return "encoder", rest
+    if stage in ("regress", "model_head") and rest in ("centre", "spread"):  # what our head's outputs are scaled by
+        return "head", f"regressor.{rest}"
     if rest.split(".")[0] in HEADS:  # `classify.classifier.weight` of ours, `model_head.classifier.weight` of theirs
         return "head", rest
     if stage in HEADS:

@@ -262,7 +262,7 @@ def _train(
     else:
         module, told = fresh(network)
         if settings.start is not None:
-            continued(module, settings.start)
+            continued(module, settings.start, network.stages)
             told = (*told, f"training goes on from {settings.start}")
         else:
             told = (*told, *_untaught(network))

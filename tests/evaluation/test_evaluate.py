@@ -15,14 +15,16 @@ from typer.testing import CliRunner
 
 from myoflow.cli import app
 from myoflow.errors import InputError
-from myoflow.evaluation.audit import _of_twins, overlapping, twins
+from myoflow.evaluation.audit import _of_twins, overlapping
 from myoflow.evaluation.compare import compare
 from myoflow.evaluation.evaluate import evaluate
+from myoflow.evaluation.prints import twins
 from myoflow.recipe import load
 from myoflow.recording import Recording
 from myoflow.run import Run, load_run, run_recipe
 from myoflow.store import Writer, open_store
 
+ALLOWED = "pipeline.tinymyo.allow_missing=[mask_token]"
 PLAIN = tiny.RECIPE.replace("epochs: 2", "epochs: 1")
 
 
@@ -202,6 +204,71 @@ def test_every_person_behind_several_doubled_recordings_is_named() -> None:
         "Test recording sub-9/ses-1/run-1 is training recording sub-1/ses-1/run-1 under another name, and 1 more, "
         "of sub-1, sub-2."
     )
+
+
+PRETRAIN = """
+data: {dataset: tiny, split: {by: subject, test: [TEST]}ALSO}
+pipeline:
+  - bandpass: {low: 20 Hz, high: 90 Hz}
+  - zscore: {over: train}
+  - window: {length: 200 ms, stride: 100 ms}
+  - patch: {length: 20 samples}
+  - tinymyo: {layers: 1, width: 16, heads: 1}
+  - reconstruct
+train: {task: pretrain, epochs: 1, lr: 2e-3, batch: 16}
+"""
+
+
+def beginnings(run: Run) -> list[tuple[bool, str]]:
+    return [(row["leak"], row["text"]) for row in run.metrics["audit"] if row["about"] == "beginning"]
+
+
+def adapted(place: Path, name: str, start: str, *changes: str) -> Run:
+    given = ["train.seeds=[0]", "train.epochs=1", "baselines=null", start, *changes]
+    return run_recipe(load(place / "tiny_run.yaml", given), out=place / name)
+
+
+def test_weights_that_had_seen_what_is_tested_on_are_a_leak(place: Path) -> None:
+    """Person 4 is held out here, and was learned from without labels, with labels, or not at all, before."""
+    for name, test, also in (("fair", "4", ""), ("unfair", "3", ""), ("further", "4", ", also: {tiny: {split: null}}")):
+        text = PRETRAIN.replace("TEST", test).replace("ALSO", also)
+        (place / f"{name}.yaml").write_text(text)
+        run_recipe(load(place / f"{name}.yaml"), out=place / name)
+    fair = adapted(place, "from_fair", f"pipeline.tinymyo.weights={place / 'fair'}")
+    assert [leak for leak, _ in beginnings(fair)] == [False] and "seen none" in beginnings(fair)[0][1]
+    assert not any(row["leak"] for row in fair.metrics["audit"])
+    first = "1 of 1 test recordings were seen, without labels, by the weights that training began with"
+    file = place / "unfair/fold-1/tinymyo/seed-0/weights.safetensors"
+    for number, weights in enumerate((place / "unfair", file, place / "further")):
+        unfair = adapted(place, f"from_unfair_{number}", f"pipeline.tinymyo.weights={weights}")
+        assert beginnings(unfair)[0][0] and beginnings(unfair)[0][1].startswith(first)
+    again = adapted(place, "from_unfair_again", f"train.start={place / 'from_unfair_0'}")
+    assert [leak for leak, _ in beginnings(again)] == [False, True], "and what those began with"
+    labelled = adapted(place, "from_labelled", f"train.start={place / 'from_fair'}", "data.split.test=[2]")
+    assert "1 of 1 test recordings were seen, with labels," in beginnings(labelled)[0][1]
+    found = [row for row in evaluate(again, place / "data/tiny.zarr")["audit"] if row["about"] == "beginning"]
+    assert [row["leak"] for row in found] == [True, True] and "3 of 4 test recordings" in found[1]["text"]
+
+
+def test_weights_from_elsewhere_are_told(place: Path, one: Run) -> None:
+    folder = one.export_folder(place / "elsewhere")
+    run = adapted(place, "from_elsewhere", f"pipeline.tinymyo.weights={folder}", ALLOWED)
+    assert beginnings(run) == [(False, f"What the weights {folder} had seen before is not known here.")]
+
+
+def test_recordings_of_a_further_store_are_known_as_trained_on(place: Path, one: Run) -> None:
+    part(place, "second", ("02",))
+    (place / "datasets" / "second.yaml").write_text(
+        tiny.CARD.replace("name: tiny", "name: second")
+        .replace("reader: simulated", "reader: files")
+        .split("options:")[0]
+    )
+    also = ", also: {second: {split: null, store: second.zarr}}"
+    text = PRETRAIN.replace("TEST", "4").replace("ALSO", also).replace("test: [4]", "train: [1], test: [4]")
+    (place / "mixed.yaml").write_text(text)
+    run = run_recipe(load(place / "mixed.yaml"), out=place / "mixed")
+    found = [row["text"] for row in evaluate(run, place / "second.zarr")["audit"] if row["leak"]]
+    assert found == ["1 of 1 recordings were trained on, further stores counted: sub-02/ses-01/run-1."]
 
 
 def test_windows_that_share_time_are_found() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -128,6 +129,7 @@ def test_a_malicious_pickle_is_refused_and_not_run(tmp_path: Path, zipped: bool)
     with pytest.raises(mf.InputError, match="refused") as error:
         load(tmp_path / "bad.ckpt")
     assert "\n" not in str(error.value) and not (tmp_path / "ran").exists()
+    assert "weights_only" not in str(error.value), "torch's advice to load it nevertheless is no help"
 
 
 @pytest.mark.parametrize("name", ["eval", "exec", "getattr", "__import__"])
@@ -148,6 +150,24 @@ def test_a_storage_smaller_than_its_tensor_is_an_error(tmp_path: Path) -> None:
         tensors.read(tmp_path / "b.pt")
 
 
+def test_a_small_file_does_not_fill_the_memory(tmp_path: Path) -> None:
+    """A tensor of a thousand billion numbers that all lie on one, and a storage that packs to nothing."""
+    torch.save({"a": torch.zeros(1).expand(3)}, tmp_path / "a.pt")
+    with pytest.raises(mf.InputError, match=r"a tensor of the shape \(3,\) lies on 1 stored numbers"):
+        tensors.read(tmp_path / "a.pt")
+    torch.save({"a": torch.ones(2)}, tmp_path / "b.pt")
+    with (
+        zipfile.ZipFile(tmp_path / "b.pt") as old,
+        zipfile.ZipFile(tmp_path / "c.pt", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for item in old.namelist():
+            new.writestr(item, old.read(item) + bytes(50_000_000 if item.endswith("data/0") else 0))
+    tracemalloc.start()
+    assert tensors.read(tmp_path / "c.pt")["a"].tolist() == [1, 1]
+    assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    tracemalloc.stop()
+
+
 def test_damaged_and_foreign_files_give_one_clear_line(tmp_path: Path) -> None:
     save_file(published(), tmp_path / "a.safetensors")
     whole = (tmp_path / "a.safetensors").read_bytes()
@@ -165,6 +185,37 @@ def test_damaged_and_foreign_files_give_one_clear_line(tmp_path: Path) -> None:
         with pytest.raises(mf.InputError, match=words) as error:
             load(tmp_path / name)
         assert "\n" not in str(error.value), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"patch_embedding.patch_embed.proj.weight": (8, 2, 1, 4)}, "a convolution over several channels"),
+        ({"patch_embedding.patch_embed.proj.weight": (8,)}, r"embed.weight has the shape \(8,\), where 2 axes are"),
+        ({"patch_embedding.patch_embed.proj.weight": (0, 1, 1, 4)}, "none empty"),
+        ({"model_head.classifier.weight": (40,)}, "classifier.weight has the shape"),
+        ({"model_head.classifier.weight": None}, "holds no head of that kind: there is no classifier.weight"),
+        ({"blocks.1000000000.norm1.weight": (8,)}, r"has blocks 0, 1, 1000000000, which are not 0, 1, 2"),
+        ({"blocks.last.norm1.weight": (8,)}, r"has blocks 0, 1, last, which are not 0, 1, 2"),
+    ],
+)
+def test_shapes_that_mean_something_else_are_refused(changes: dict, said: str, tmp_path: Path) -> None:
+    given = published()
+    for name, shape in changes.items():
+        given.pop(f"model.{name}", None)
+        if shape is not None:
+            given[f"model.{name}"] = torch.zeros(shape)
+    save_file(given, tmp_path / "a.safetensors")
+    with pytest.raises(mf.InputError, match=said):
+        load(tmp_path / "a.safetensors")
+
+
+def test_a_head_of_the_mean_over_channels_takes_any_number_of_them(tmp_path: Path) -> None:
+    given = published()
+    given["model.model_head.classifier.weight"] = torch.randn(5, WIDTH)
+    save_file(given, tmp_path / "a.safetensors")
+    for channels in (2, 5):
+        assert load(tmp_path / "a.safetensors", channels=channels)(x(channels)).shape == (2, 5)
 
 
 def test_every_missing_odd_and_left_over_tensor_is_named(tmp_path: Path) -> None:
@@ -265,6 +316,9 @@ def test_a_sixteen_channel_classifier_keeps_its_column_order(tmp_path: Path) -> 
         ({"channels": 2.5}, "channels must be a whole number"),
         ({"samples": 0}, "samples must be a whole number above zero, got 0"),
         ({"heads": 0}, "heads must be a whole number"),
+        ({"heads": 3}, "8 wide, which cannot be shared by 3 heads"),
+        ({"heads": 8, "positions": "flat"}, "8 wide, which cannot be shared evenly in pairs by 8 heads"),
+        ({"steps": 0}, "steps must be a whole number"),
         ({"rule": "padding"}, "rule is one of exact, pad, interpolate, subset, got 'padding'"),
         ({"positions": "learned"}, "positions is one of rotary, flat, none, got 'learned'"),
         ({"head": "classifier"}, "head is one of reconstruct, classify, regress, none, got 'classifier'"),
@@ -285,6 +339,8 @@ def test_inputs_that_mean_nothing_are_refused(tmp_path: Path) -> None:
         model(x().numpy())
     with pytest.raises(InputError, match=r"a mask is of bools"):
         model(x(), mask=torch.zeros(2, CHANNELS, 5))
+    with pytest.raises(InputError, match=r"takes torch.float32, got torch.float64"):
+        model(x().double())
 
 
 def test_a_run_says_how_many_heads_it_has(tmp_path: Path) -> None:

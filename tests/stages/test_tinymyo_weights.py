@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -132,6 +133,24 @@ def test_a_training_goes_on_from_one_with_lora(how: str, rank: int, tmp_path: Pa
         assert module.tinymyo.blocks[0].attn.qkv.lora_up.any(), "the same products go on"
     merge(module)
     assert all(torch.allclose(tensor, plain[name], atol=1e-6) for name, tensor in module.state_dict().items())
+
+
+def test_a_training_does_not_go_on_from_something_else(tmp_path: Path) -> None:
+    run = trained(tmp_path / "run")
+    file = run / "fold-1" / "tinymyo" / "seed-0" / "weights.safetensors"
+    parameters, header = weights.load(file)
+    kept = {name: array for name, array in parameters.weights.items() if not name.startswith("reconstruct")}
+    weights.save(file, Parameters(weights=kept), header)
+    (run / "recipe.yaml").write_text(
+        "pipeline: [{patch: {}}, {tinymyo: {heads: 1, positions: rotary}}]\nbaselines: {}\n"
+    )
+    same, other = segment(heads=1), segment(heads=2)
+    continued(build(same), str(run), same.stages)
+    with pytest.raises(InputError, match="was trained with heads: 1, and computes something else with 2"):
+        continued(build(other), str(run), other.stages)
+    weights.save(file, Parameters(weights={**kept, "tinymyo.norm.bias": kept["tinymyo.norm.bias"] * np.nan}), header)
+    with pytest.raises(InputError, match=r"'tinymyo\.norm\.bias' of .* holds numbers that are not finite"):
+        continued(build(segment()), str(run))
 
 
 def test_tensors_that_cannot_be_weights_are_refused(tmp_path: Path) -> None:

@@ -22,11 +22,13 @@ class Masked:
 
     A batch is named arrays: `emg` `(window, channel, time)`, `present` `(window, channel)` True where there is an
     electrode, `draw` `(window,)` a number from which the network's masks are drawn: in `shuffled` a new one each time,
-    in `batches` always the same. `present_in` says what is present in recordings, `(recording, channel)`.
+    in `batches` always the same. `present_in` says what is present in recordings, `(recording, channel)`;
+    `left_out` names recordings that have nothing, and says so.
     """
 
     windows: Windows
     present_in: npt.NDArray[np.bool_]
+    left_out: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, windows: Windows) -> Masked:
@@ -36,8 +38,9 @@ class Masked:
         for number in np.unique(windows.recording):
             signal = windows.signals[number]  # a sample that is no number is no silence
             heard[number] = np.asarray(np.max(signal, axis=1) != np.min(signal, axis=1))
-        some = np.flatnonzero(heard.any(axis=1))
-        return cls(windows, heard).select(np.isin(windows.recording, some))
+        silent = [int(number) for number in np.unique(windows.recording) if not heard[number].any()]
+        why = tuple((windows.ids[number], "no channel ever changes") for number in silent)
+        return cls(windows, heard, why).select(~np.isin(windows.recording, silent))
 
     @property
     def ids(self) -> tuple[str, ...]:

@@ -207,6 +207,7 @@ def test_what_never_changes_is_no_electrode_and_a_silent_recording_is_left_out()
     found = Masked.of(attrs.evolve(known.windows, signals=tuple(signals)))
     assert found.present_in[:2].tolist() == [[True] * 4, [True, True, False, False]]
     assert set(found.recording.tolist()) == {0, 1} and len(found) == 66
+    assert found.left_out == (("c", "no channel ever changes"),)
 
 
 def learn(folder: Path, dropout: float = 0.1, **settings) -> dict[str, torch.Tensor]:

@@ -26,6 +26,7 @@ TOP_HZ = 8000.0
 CEPSTRA = 26
 FRAME_HZ = RATE_HZ / HOP
 FLOOR = 1e-5  # of a band, before the logarithm
+LOUDEST = 10.0  # of a band, on the way back to sound: a tone of full scale has 2.4
 EDGE = (SIZE - HOP) // 2
 _QUIET = 1e-9  # added to the power, as published
 
@@ -84,8 +85,14 @@ def turned_back(spectra: Any) -> Floats:
 
 
 def magnitudes_of(bands: Floats) -> Floats:
-    """Magnitudes `(frame, bin)` whose log-mel bands are about `bands` `(frame, band)`."""
-    return unbanded(np.exp(bands))
+    """Magnitudes `(frame, bin)` whose log-mel bands are about `bands` `(frame, band)`.
+
+    Bands above LOUDEST count as LOUDEST: no sound within ±1 has such, and the squares of some would overflow.
+    Raises MyoflowError for bands that are no numbers.
+    """
+    if np.isnan(bands).any():
+        raise MyoflowError("log-mel bands that are no numbers (NaN) have no sound; the network that gave them is broken")
+    return unbanded(np.exp(np.minimum(bands, LOUDEST)))
 
 
 def _transform(sound: Floats, mode: Any = "reflect") -> npt.NDArray[np.complexfloating[Any, Any]]:
@@ -129,6 +136,7 @@ def griffin_lim(bands: Floats, iterations: int = 32, momentum: float = 0.99, see
 
     Magnitudes are the non-negative ones whose bands fit best, phases those of the fast Griffin-Lim algorithm
     (Perraudin, Balazs and Søndergaard 2013), started at random from `seed`. Gives HOP samples a frame.
+    Raises MyoflowError for bands of another shape, or that are no numbers.
     """
     bands = np.asarray(bands, np.float32)
     if bands.ndim != 2 or not len(bands):

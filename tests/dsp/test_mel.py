@@ -75,3 +75,21 @@ def test_griffin_lim_gives_sound_of_the_same_bands():
     np.testing.assert_array_equal(mel.griffin_lim(bands, 2), mel.griffin_lim(bands, 2))
     with pytest.raises(MyoflowError, match=r"\(frame, band\)"):
         mel.griffin_lim(bands[0])
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("top", [20.0, 45.0, 90.0, 1e30, np.inf])
+def test_bands_louder_than_any_sound_give_the_loudest_sound(top):
+    """A network that has not learned gives such; squares and exponentials of them would overflow."""
+    bands = np.random.default_rng(0).normal(size=(6, 80)).astype(np.float32)
+    sound = mel.griffin_lim(bands + np.float32(top), 8)
+    assert np.isfinite(sound).all() and 0.9 < np.abs(sound).max() <= 1.0
+    bands[0] = -np.inf  # silence is a sound
+    assert np.isfinite(mel.griffin_lim(bands, 8)).all()
+
+
+def test_bands_that_are_no_numbers_are_refused():
+    bands = np.zeros((6, 80), np.float32)
+    bands[3, 7] = np.nan
+    with pytest.raises(MyoflowError, match="no numbers"):
+        mel.griffin_lim(bands)

@@ -67,3 +67,12 @@ def test_nothing_gives_nothing_and_a_wrong_shape_an_error() -> None:
     assert RunningVoice().flush().shape == (0,)
     with pytest.raises(MyoflowError, match="expected log-mel bands"):
         RunningVoice().feed(np.zeros(80, np.float32))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_bands_louder_than_any_sound_stay_a_sound() -> None:
+    bands = np.random.default_rng(0).normal(90.0, 30.0, (40, 80)).astype(np.float32)
+    made = running(bands, [7] * 6)
+    assert made.shape == (40 * HOP,) and np.isfinite(made).all() and np.abs(made).max() <= 1.0
+    with pytest.raises(MyoflowError, match="no numbers"):
+        RunningVoice().feed(np.full((8, 80), np.nan, np.float32))

@@ -91,7 +91,9 @@ def magnitudes_of(bands: Floats) -> Floats:
     Raises MyoflowError for bands that are no numbers.
     """
     if np.isnan(bands).any():
-        raise MyoflowError("log-mel bands that are no numbers (NaN) have no sound; the network that gave them is broken")
+        raise MyoflowError(
+            "log-mel bands that are no numbers (NaN) have no sound; the network that gave them is broken"
+        )
     return unbanded(np.exp(np.minimum(bands, LOUDEST)))
 
 

@@ -52,7 +52,10 @@ class RunningVoice:
         self._skip = EDGE  # samples that stand before the first frame's own
 
     def feed(self, bands: Floats) -> Floats:
-        """Sound `(time,)` that log-mel bands `(frame, band)` complete. Raises MyoflowError: another shape, no numbers."""
+        """Sound `(time,)` that log-mel bands `(frame, band)` complete.
+
+        Raises MyoflowError: another shape, or no numbers.
+        """
         if np.ndim(bands) != 2:
             raise MyoflowError(f"expected log-mel bands (frame, band), got shape {np.shape(bands)}")
         if len(bands):

@@ -104,6 +104,7 @@ class Session:
         self._skipped = 0
         self._last_s = 0.0  # the newest sample that an output has used
         self._stop = False
+        self._why = "stopped"  # of its own, since a signal may come at any moment, also before the first output
         self._reason = "not ended"
         self._began = time.perf_counter()
         self._heard: float | None = None
@@ -133,8 +134,8 @@ class Session:
         return self._tally.summary(self._timeline.next, wall, self._timeline.drift.ppm(), self._reason)
 
     def stop(self, reason: str = "stopped") -> None:
-        """End the stream after the output in hand; safe in a signal handler and in other threads."""
-        self._reason, self._stop = reason, True
+        """End the stream after the output in hand; safe in a signal handler and in other threads, at any time."""
+        self._why, self._stop = reason, True
 
     @property
     def patient(self) -> bool:
@@ -172,9 +173,10 @@ class Session:
                 if self._latest_stop is not None and self._timeline.next >= self._latest_stop:
                     self.stop("as long as asked for")
             else:
+                self._reason = self._why
                 yield from self._over(time.perf_counter())  # what has been said so far
         except GeneratorExit:
-            self._reason = "stopped"
+            self._reason = self._why
             raise
         except BaseException as error:
             self._reason = f"broken: {error}" if str(error) else type(error).__name__

@@ -8,13 +8,15 @@ into recordings by the next one that records into the store, or by `recover`.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -40,7 +42,9 @@ JOURNALS = ".live"
 SYNC_S = 1.0  # how often the journal is forced onto the disk; the process's own death loses nothing at all
 DIGEST = "live-1"
 ORIGIN = Origin("live", "live", "1")
+DRAFT = ".draft-"  # begins the name of a journal that is being made
 READ = 1 << 20
+WAIT_S = 60.0  # for another session that puts its recordings in
 
 
 class Recorder:
@@ -68,7 +72,11 @@ class Recorder:
     def begin(self, signal: Signal, decoder: Decoder | None, labels: Sequence[str] = ()) -> None:
         """Start the journal."""
         spec = decoder.output if decoder is not None else None
-        self._folder = _fresh(self.path, self._subject)
+        draft = _draft(self.path)
+        self._samples = (draft / "samples.frames").open("ab")
+        fcntl.flock(self._samples, fcntl.LOCK_EX)  # says that this journal is being written
+        self._outputs = (draft / "outputs.jsonl").open("a", encoding="utf-8")
+        self._folder = _named(draft, self.path, self._subject)
         self._dtype = np.dtype(signal.dtype if signal.dtype in ("int16", "int32") else "float32")
         told: dict[str, Any] = {
             "subject": self._subject,
@@ -81,9 +89,6 @@ class Recorder:
             "window_s": spec.window_s if spec is not None else None,
         }
         write_json(self._folder / "about.json", told)
-        self._samples = (self._folder / "samples.frames").open("ab")
-        fcntl.flock(self._samples, fcntl.LOCK_EX)  # says that this journal is being written
-        self._outputs = (self._folder / "outputs.jsonl").open("a", encoding="utf-8")
         self._synced = time.monotonic()
         self._keeps = bool(told["outputs"])
 
@@ -139,13 +144,17 @@ class Recorder:
             return
         for note in notes:
             self._line({"note": note})
-        for file in (self._samples, self._outputs):
-            with self._trying():
-                file.close()
-        self._samples = None
-        if self.failed is None:
-            with self._trying("the journal could not be made into recordings"):
-                self.ids = _keep(self.path, [self._folder])
+        lock = os.dup(self._samples.fileno())  # until its recordings are there, or another session would take it up
+        try:
+            for file in (self._samples, self._outputs):
+                with self._trying():
+                    file.close()
+            self._samples = None
+            if self.failed is None:
+                with self._trying("the journal could not be made into recordings"):
+                    self.ids = _keep(self.path, [self._folder])
+        finally:
+            os.close(lock)
 
     def _line(self, value: dict[str, Any]) -> None:
         if self.failed is None:
@@ -164,10 +173,14 @@ def recover(path: Path) -> tuple[str, ...]:
         InputError: something else than a store of live recordings is at `path`.
     """
     if not (path / JOURNALS).is_dir():
-        with Writer(path, {"dataset": "live"}, DIGEST):
+        with _writer(path):
             return ()  # a store that cannot be written should fail now, and not at the end of a session
-    left = [folder for folder in sorted((path / JOURNALS).iterdir()) if folder.is_dir() and not _written(folder)]
-    return _keep(path, left)
+    try:
+        there = sorted((path / JOURNALS).iterdir())
+    except FileNotFoundError:
+        there = []  # another session has just ended
+    left = [folder for folder in there if not folder.name.startswith(DRAFT) and folder.is_dir()]
+    return _keep(path, [folder for folder in left if not _written(folder)])
 
 
 def _written(folder: Path) -> bool:
@@ -183,41 +196,56 @@ def _written(folder: Path) -> bool:
     return False
 
 
-def _fresh(store: Path, subject: str) -> Path:
-    """A journal's folder, named after the time and as no recording of the subject is yet."""
+def _draft(store: Path) -> Path:
+    """A new folder for a journal, which nobody takes up before it has its name."""
+    for _ in range(100):
+        with suppress(FileNotFoundError):  # another session may be removing the empty folder of all journals
+            folder = store / JOURNALS / f"{DRAFT}{uuid.uuid4().hex}"
+            folder.mkdir(parents=True)
+            return folder
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(store / JOURNALS))
+
+
+def _named(draft: Path, store: Path, subject: str) -> Path:
+    """The journal's folder under its name: after the time, and as no recording of the subject is yet."""
     now = time.strftime("%Y%m%dT%H%M%S")
     for number in count(1):
         name = now if number == 1 else f"{now}x{number}"  # another of the same second
-        if (store / f"sub-{subject}" / f"ses-{name}").exists():
+        if (store / f"sub-{subject}" / f"ses-{name}").exists() or (store / JOURNALS / name).exists():
             continue
         try:
-            (store / JOURNALS / name).mkdir(parents=True)
-            return store / JOURNALS / name
-        except FileExistsError:
-            continue
+            return draft.rename(store / JOURNALS / name)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
     raise AssertionError("count never ends")
+
+
+def _writer(path: Path) -> Writer:
+    """The store's writer, waited for: another session may just be putting its recordings in."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            return Writer(path, {"dataset": "live"}, DIGEST)
+        except InputError as error:
+            if "another process" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def _keep(path: Path, journals: Sequence[Path]) -> tuple[str, ...]:
     """Journals as whole recordings; each is removed once its recordings are in the store."""
     ids: list[str] = []
-    until = time.monotonic() + 60
-    while True:
-        try:
-            writer = Writer(path, {"dataset": "live"}, DIGEST)
-            break
-        except InputError as error:
-            if "another process" not in str(error) or time.monotonic() > until:
-                raise
-            time.sleep(0.2)  # another session is just putting its recordings in
-    with writer:
+    with _writer(path) as writer:
         for folder in journals:
+            if not folder.is_dir():
+                continue  # another session has been faster
             for recording in _recordings(folder):
                 if recording.id not in writer:
                     writer.add(recording, ORIGIN)
                 ids.append(recording.id)
             shutil.rmtree(folder)
-    if not any((path / JOURNALS).iterdir()):
+    with suppress(OSError):  # others are being written, or another session has just removed it
         (path / JOURNALS).rmdir()
     return tuple(ids)
 

@@ -66,9 +66,9 @@ from myoflow.live.chunks import Chunks
 from myoflow.pipeline import Pipeline
 x = np.random.default_rng(0).integers(-3000, 3000, (2, 5000)).astype(np.int16)
 def pieces():
-    for at in range(0, 5000, 50):
+    for at in range(0, 4000, 50):
         yield x[:, at:at + 50]
-        time.sleep(0.01)
+    time.sleep(3600)  # until it is killed
 signal = Signal(("E1", "E2"), 1000.0, "uV", (0.5, 0.25), "int16", pace=None)
 seen = 0
 for output in mf.stream(Pipeline([mf.Rectify()]), Chunks(pieces(), signal), record=sys.argv[1]):
@@ -84,7 +84,9 @@ def test_a_killed_process_loses_nothing_that_was_written(tmp_path: Path) -> None
     assert child.stdout is not None
     seen = 0
     while seen < 1000:
-        seen = int(child.stdout.readline())
+        line = child.stdout.readline()
+        assert line, f"it ended by itself with {child.wait()}"
+        seen = int(line)
     child.send_signal(signal.SIGKILL)
     seen = max([seen, *(int(line) for line in child.stdout.read().split())])
     child.wait()
@@ -94,7 +96,7 @@ def test_a_killed_process_loses_nothing_that_was_written(tmp_path: Path) -> None
         file.write(b"\xa5\x5a\x01\x01half a frame")
     (identity,) = recover(store)
     recording = mf.open_store(store).raw(identity)
-    assert seen <= recording.emg.shape[1] < 5000
+    assert seen <= recording.emg.shape[1] <= 4000
     assert np.array_equal(recording.emg, X[:, : recording.emg.shape[1]])
     assert not (store / JOURNALS).exists() and recover(store) == ()
 
@@ -106,6 +108,48 @@ def test_a_journal_being_written_is_left_alone(tmp_path: Path) -> None:
         if number == 3:
             assert recover(store) == ()
     assert np.array_equal(mf.open_store(store).raw(session.recorder.ids[0]).emg, X)  # type: ignore[union-attr]
+
+
+def test_a_session_that_begins_or_ends_is_left_alone_by_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever another one looks for journals of killed processes, those of living ones are not taken."""
+    from myoflow.live import recorder as module
+
+    store, found = tmp_path / "mine.zarr", []
+    for name in ("write_json", "_named", "_keep"):  # as a journal is begun, gets its name, and becomes recordings
+        real = getattr(module, name)
+
+        def other(*arguments: object, real=real, name=name) -> object:  # type: ignore[no-untyped-def]
+            monkeypatch.setattr(module, name, real)
+            found.append(recover(store))
+            return real(*arguments)
+
+        session = mf.stream(Pipeline([mf.Rectify()]), Chunks(pieces(), SIGNAL), record=store)
+        monkeypatch.setattr(module, name, other)
+        for _ in session:
+            pass
+        assert session.recorder is not None and session.recorder.failed is None
+        assert np.array_equal(mf.open_store(store).raw(session.recorder.ids[0]).emg, X)
+    assert found == [()] * 3 and not (store / JOURNALS).exists()
+
+
+def test_two_that_find_the_same_journal_make_it_one_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from myoflow.live import recorder as module
+
+    store, real = tmp_path / "mine.zarr", module.Writer
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_keep", lambda path, journals: ())  # as if killed
+        for _ in mf.stream(Pipeline([mf.Rectify()]), Chunks(pieces(), SIGNAL), record=store):
+            pass
+    first: list[tuple[str, ...]] = []
+
+    def slow(*arguments: object) -> object:
+        monkeypatch.setattr(module, "Writer", real)
+        first.append(recover(store))  # while this one waits for the store
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "Writer", slow)
+    assert recover(store) == () and len(first[0]) == 1
+    assert np.array_equal(mf.open_store(store).raw(first[0][0]).emg, X) and not (store / JOURNALS).exists()
 
 
 def test_a_gap_that_is_not_filled_parts_recordings(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from myoflow.errors import InputError
 
@@ -70,12 +70,24 @@ def cache_folder(part: str = "") -> Path:
 def locked(folder: Path) -> Iterator[None]:
     """This process alone works in the folder meanwhile. Raises InputError when another one does."""
     path = folder / ".lock"
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"another process is working in {folder}; wait for it") from None
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+    while True:
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InputError(f"another process is working in {folder}; wait for it") from None
+            if not _is(path, file):
+                continue  # the last one has removed it since it was opened here: a third could make another
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _is(path: Path, file: IO[str]) -> bool:
+    """Whether the open file is the one that bears this name."""
+    try:
+        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False

@@ -6,9 +6,10 @@ import pytest
 import tiny
 from typer.testing import CliRunner
 
+from myoflow import files
 from myoflow.cli import app
 from myoflow.errors import InputError
-from myoflow.files import beside, cache_folder, read_json, write_json, write_text
+from myoflow.files import beside, cache_folder, locked, read_json, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -26,6 +27,24 @@ def test_json_round_trip_and_default(tmp_path: Path) -> None:
     assert read_json(path, {"none": 1}) == {"none": 1}
     write_json(path, {"a": [1, None]})
     assert read_json(path, {}) == {"a": [1, None]}
+
+
+def test_a_lock_that_its_holder_has_removed_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The holder leaves between the opening of the lock file here and its locking: another one could make a new one."""
+    real, calls = files.fcntl.flock, []
+
+    def slow(file: object, operation: int) -> None:
+        calls.append(file)
+        if len(calls) == 1:
+            (tmp_path / ".lock").unlink()
+        real(file, operation)
+
+    monkeypatch.setattr(files.fcntl, "flock", slow)
+    with locked(tmp_path):
+        assert len(calls) == 2
+        with pytest.raises(InputError, match="another process is working"), locked(tmp_path):
+            pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

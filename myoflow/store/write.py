@@ -32,6 +32,7 @@ ASIDE = ".tmp"
 KIND = "myoflow store"
 _MANY = 500  # recordings above which each subject's folder repeats the metadata of its own, too
 _INDEX_EVERY_S = 1.0  # the index is written whole: per recording it would grow quadratic over thousands of them
+_ORPHANS_S = 10.0  # workers of a killed writer end by themselves, but may write into `.tmp/` until then
 _INDEX_SHARE = 20  # nor more often than 20 times what writing it takes
 
 
@@ -189,7 +190,7 @@ class Writer:
         """Rows that agree with the groups that are there; empties `.tmp/`."""
         for left in (self.path / ASIDE).iterdir():
             if left.name != "lock":
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+                _remove(left)
         rows: dict[str, Row] = {}
         file = self.path / index.FILE
         if file.exists():
@@ -199,6 +200,22 @@ class Writer:
             self._parents(identity)
         known = {identity: row for identity, row in rows.items() if identity in there}
         return known | {identity: index.row_of(self.path / identity) for identity in there - known.keys()}
+
+
+def _remove(left: Path) -> None:
+    """Remove what a killed writer had aside, though a worker of its may be writing there for a moment more."""
+    until = time.monotonic() + _ORPHANS_S
+    while True:
+        try:
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        except FileNotFoundError:
+            pass  # the worker may tidy up itself
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+        if not left.exists():
+            return
 
 
 @contextmanager

@@ -230,6 +230,30 @@ def test_the_lock_survives_that_the_last_writer_removes_it(tmp_path, monkeypatch
     second.close()
 
 
+def test_what_a_killed_writers_worker_still_writes_is_removed(tmp_path, monkeypatch):
+    """A worker outlives its parent by a moment, and fills the folder that is being emptied."""
+    path = make(tmp_path / "s.zarr", recording("01")).path
+    left = path / ".tmp" / "sub-02"
+    left.mkdir(parents=True)
+    (left / "half").write_text("x")
+    real, calls = write.shutil.rmtree, []
+
+    def racing(folder, *options, **more):
+        calls.append(folder)
+        if len(calls) == 1:
+            real(folder)
+            folder.mkdir()
+            (folder / "more").write_text("x")
+            raise OSError(39, "Directory not empty")
+        real(folder, *options, **more)
+
+    monkeypatch.setattr(write.shutil, "rmtree", racing)
+    with Writer(path, ATTRIBUTES, "d1") as writer:
+        assert not left.exists() and len(calls) == 2
+        writer.add(recording("02"), ORIGIN)
+    assert len(open_store(path)) == 2 and not (path / ".tmp").exists()
+
+
 def test_other_options_and_other_datasets_do_not_mix(tmp_path):
     path = make(tmp_path / "s.zarr", recording("01")).path
     before = tree(path)

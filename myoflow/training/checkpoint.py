@@ -26,7 +26,7 @@ def read(path: Path, fingerprint: str) -> dict[str, Any] | None:
     """
     import torch
 
-    for left in path.parent.glob(f".{path.name}-*"):
+    for left in path.parent.glob(f".*-{path.name}"):  # as `beside` names them
         left.unlink(missing_ok=True)
     if not path.is_file():
         return None

@@ -150,7 +150,7 @@ cut_lists = st.composite(lambda draw, length: pieces(draw, length))
 
 
 @pytest.mark.parametrize("stage, spec", CASES, ids=lambda value: getattr(value, "name", None) or value.describe())
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_chunking_gives_the_same_bits(stage: Stage, spec: Spec, data: st.DataObject) -> None:
     length = length_of(spec)

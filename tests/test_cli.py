@@ -23,7 +23,7 @@ def myoflow(tmp_path: Path) -> Verb:
         for name in ("MYOFLOW_DATA", "MYOFLOW_CACHE"):
             env.pop(name, None)
         command = [sys.executable, "-m", "myoflow", *words]
-        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
 
     return call
 
@@ -73,7 +73,7 @@ def test_check_prints_the_plan_without_torch(myoflow: Verb) -> None:
         "plan_recipe(load('gestures_uci')); print('torch' in sys.modules)"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
+    found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert found.stdout.strip() == "False", found.stderr
 
 
@@ -154,7 +154,7 @@ def test_help_is_light() -> None:
         "print(sorted({'numpy', 'torch', 'scipy', 'xarray', 'zarr', 'numba', 'ruamel'} & set(sys.modules)))"
     )
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60)
+    found = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert "Usage: " in found.stdout
     assert found.stdout.strip().splitlines()[-1] == "[]"
 
@@ -168,7 +168,7 @@ def test_a_failing_disk_is_one_line_and_exit_code_1(myoflow: Verb) -> None:
 def test_a_terminal_without_our_characters_gets_others(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
     command = [sys.executable, "-m", "myoflow", "check", "quickstart"]
-    plain = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    plain = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
     assert plain.returncode == 0, plain.stderr
     assert "bandpass" in plain.stdout
 

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -38,13 +38,16 @@ def launch(*arguments, until):
     )
     for line in process.stderr:
         if match := re.search(until, line):
+            # Whatever it still says is read, or it would wait for room in the pipe.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
             return process, match[1]
     raise AssertionError(f"{arguments[0]} ended with {process.wait()}")
 
 
 @pytest.fixture
-def cluster():
+def cluster(monkeypatch):
     """The scheduler's address and two workers, each with a thread."""
+    monkeypatch.setattr("myoflow.cluster._ANSWER_S", 120.0)  # on a busy machine it may take its time
     scheduler, address = launch(
         "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", until=r"Scheduler at: +(tcp://\S+)"
     )
@@ -59,7 +62,7 @@ def cluster():
     finally:
         for process in made:
             process.kill()
-            process.communicate()
+            process.wait()
 
 
 class Kill(Progress):
@@ -142,7 +145,6 @@ def test_a_cluster_without_workers_is_said_plainly(cluster, tmp_path, monkeypatc
     for worker in processes:
         worker.kill()
         worker.wait()
-    time.sleep(0.5)
     make_uci(tmp_path / "raw", 1)
     with pytest.raises(MyoflowError, match="has had no worker for 2 s"):
         convert(load_card("uci_emg"), tmp_path / "raw", tmp_path / "s.zarr", workers=Workers(cluster=address))
@@ -191,7 +193,7 @@ def test_slurm_jobs_do_the_work(tmp_path, monkeypatch):
     from myoflow import cluster as module
 
     pytest.importorskip("dask_jobqueue")
-    monkeypatch.setattr(module, "QUEUE_S", 40.0)
+    monkeypatch.setattr(module, "QUEUE_S", 600.0)
     monkeypatch.setenv("PATH", on_path(tmp_path / "bin", "sbatch", FAKE_SBATCH))
     on_path(tmp_path / "bin", "scancel", "#!/bin/bash\nexit 0\n")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -64,7 +64,7 @@ def test_python_and_yaml_say_the_same() -> None:
     assert same.stages == Pipeline.from_yaml(CHAIN).stages
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(cuts=st.lists(st.integers(0, 300), max_size=12))
 def test_a_stream_gives_the_offline_output_however_it_is_cut(cuts: Sequence[int]) -> None:
     data = emg(samples=700)

@@ -216,7 +216,7 @@ def _values(hint: Any) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("name", list(STAGES))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_any_stage_is_dumped_and_loaded_equal(name: str, data: st.DataObject) -> None:
     fields = {field: data.draw(_values(hint), field) for field, hint in hints_of(STAGES[name]).items()}
@@ -277,10 +277,9 @@ def test_data_checks_itself(fields: dict[str, Any]) -> None:
 
 def test_loading_is_light() -> None:
     code = (
-        "import time, sys; t = time.process_time(); from myoflow.recipe import load; load('gestures_uci_folds');"
+        "import sys; from myoflow.recipe import load; load('gestures_uci_folds');"
         "heavy = {'torch', 'numpy', 'scipy', 'xarray', 'numba', 'sklearn'} & set(sys.modules);"
-        "print(time.process_time() - t, *heavy)"
+        "print('heavy:', *heavy)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert found[1:] == []
-    assert float(found[0]) < 1.0  # 0.25 s on an idle machine
+    assert found == ["heavy:"]

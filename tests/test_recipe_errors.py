@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -283,9 +282,7 @@ def test_the_unbroken_recipe_loads(folder: Path) -> None:
 def test_broken(case: str, folder: Path) -> None:
     old, new, expected = BROKEN[case]
     assert GOOD.count(old) == 1
-    start = time.process_time()
     lines = complaints(GOOD.replace(old, new))
-    assert time.process_time() - start < 1
     assert len(lines) == 1
     assert lines[0].startswith(f"x.yaml:{expected}")
 

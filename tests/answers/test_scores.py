@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import json
-import time
 from itertools import product
 
 import numpy as np
 import pytest
+from counting import calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
@@ -48,7 +48,7 @@ pairs = st.integers(1, 6).flatmap(
 
 
 @given(pairs)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::sklearn.exceptions.UndefinedMetricWarning")
 def test_metrics_are_those_of_scikit_learn(case: tuple[int, list[tuple[int, int]]]) -> None:
     k, windows = case
@@ -250,9 +250,13 @@ def test_wrong_requests_say_so() -> None:
         scores.difference([], p)
 
 
-def test_ten_thousand_windows_take_under_a_second() -> None:
-    one, other = cohort(0.8, 1, subjects=40, each=250), cohort(0.7, 2, subjects=40, each=250)
-    start = time.process_time()
-    scores.score(one, resamples=2000)
-    scores.difference(one, other, resamples=2000)
-    assert time.process_time() - start < 1.0
+def test_neither_windows_nor_resamples_are_gone_through_one_by_one() -> None:
+    """Intervals from 2000 resamples of 10,000 windows take 0.1 s: numpy's loops, none of Python's."""
+
+    def work(each: int, resamples: int) -> int:
+        one, other = cohort(0.8, 1, subjects=40, each=each), cohort(0.7, 2, subjects=40, each=each)
+        return calls(
+            lambda: (scores.score(one, resamples=resamples), scores.difference(one, other, resamples=resamples))
+        )
+
+    assert work(250, 2000) < 1.5 * work(25, 100)

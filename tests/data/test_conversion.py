@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,16 +30,48 @@ _alive = module._staged
 
 REAL = Path(__file__).resolve().parents[2] / "shared" / "data" / "uci_emg_gestures"
 
-CHILD = """
-import sys
+# Dies by its own hand at a moment that is counted and not timed: once so many recordings are in their places (`done`)
+# and so many files or folders of the stores have been opened, made, renamed or removed since.
+DYING = """
+import itertools, os, signal, sys
+def die(stores, done, more):
+    left, moved = itertools.count(), [0]
+    def happens(event, arguments):
+        if event not in ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"):
+            return
+        path = str(arguments[0])
+        if stores not in path:
+            return
+        if moved[0] == done and next(left) == more:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if event == "os.rename" and os.path.basename(str(arguments[1])).startswith("run-"):
+            moved[0] += 1
+    sys.addaudithook(happens)
+"""
+CHILD = f"""{DYING}
+import signal, time
 from myoflow.card import load_card
 from myoflow.data.conversion import convert
 from myoflow.parallel import Workers
-import zarr
+from myoflow.progress import Progress
+from contextlib import nullcontext
+class Told(Progress):
+    # Says how many are done, and waits to be interrupted before it would be over.
+    def phase(self, title, total=None):
+        self.done = 0
+        def advance(steps):
+            self.done += steps
+            print(self.done, flush=True)
+            if self.done == total - 1:
+                time.sleep(3600)
+        return nullcontext(advance)
 if __name__ == "__main__":
-    print("ready", flush=True)
-    raw, store, jobs, subjects = sys.argv[1:]
-    convert(load_card("uci_emg"), raw, store, workers=Workers(jobs=int(jobs)), subjects=subjects or None)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests run in the background may have it ignored
+    raw, store, jobs, *moment = sys.argv[1:]
+    if moment:
+        die(store, *map(int, moment))
+    progress = None if moment else Told()
+    convert(load_card("uci_emg"), raw, store, workers=Workers(jobs=int(jobs)), progress=progress)
 """
 
 
@@ -66,11 +97,9 @@ def whole(card, raw, tmp_path_factory):
 def start(tmp_path, *arguments):
     script = tmp_path / "child.py"
     script.write_text(CHILD)
-    child = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, script, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    assert child.stdout.readline() == "ready\n"
-    return child
 
 
 def test_the_summary_counts_what_is_in_the_files(card, raw, tmp_path):
@@ -279,23 +308,21 @@ def test_simulated_sets_need_no_raw_files(tmp_path):
         convert(made, tmp_path, tmp_path / "s.zarr")
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_killed_at_any_moment_and_run_again_the_store_is_the_same(card, raw, whole, tmp_path, jobs):
+@pytest.mark.parametrize(
+    ("jobs", "moments"),
+    # Recordings in place, and steps behind that: while a store is made, while a recording is written, as it has just
+    # been put into its place. With two processes the parent's later steps depend on what the other one has done.
+    [(1, [(0, 2), (0, 9), (0, 31), (1, 0), (1, 3), (2, 20)]), (2, [(0, 7), (1, 0), (2, 0)])],
+)
+def test_killed_at_any_moment_and_run_again_the_store_is_the_same(card, raw, whole, tmp_path, jobs, moments):
     path = tmp_path / "s.zarr"
-    rng = random.Random(jobs)
-    killed = 0
-    # The first is killed at once: a fast machine may finish before any later moment.
-    moments = [0.0, *(rng.uniform(0.0, 0.4 if jobs == 1 else 1.5) for _ in range(4 if jobs == 1 else 2))]
     for moment in moments:
-        child = start(tmp_path, raw[0], path, jobs, "")
-        time.sleep(moment)
-        child.kill()
-        killed += child.wait() == -signal.SIGKILL
-        child.communicate()
+        child = start(tmp_path, raw[0], path, jobs, *moment)
+        _, errors = child.communicate()
+        assert child.returncode == -signal.SIGKILL, errors
         if path.exists() and (path / "index.json").exists():
             rows = open_store(path).rows
             assert all((path / row.id / "zarr.json").exists() for row in rows)
-    assert killed >= 1
     convert(card, raw[0], path, workers=Workers(jobs=jobs))
     assert tree(path) == whole
 
@@ -304,12 +331,11 @@ def test_killed_at_any_moment_and_run_again_the_store_is_the_same(card, raw, who
 def test_ctrl_c_leaves_whole_recordings_and_nothing_aside(card, tmp_path, jobs):
     make_uci(tmp_path / "raw", 20, span=40)
     path = tmp_path / "s.zarr"
-    child = start(tmp_path, tmp_path / "raw", path, jobs, "")
-    deadline = time.monotonic() + 20
-    while not list(path.glob("sub-*/ses-*/run-1")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=30)
+    child = start(tmp_path, tmp_path / "raw", path, jobs)
+    while (said := child.stdout.readline()) != "3\n":
+        assert said, child.stderr.read()
+    child.send_signal(signal.SIGINT)  # whatever it is doing now
+    _, errors = child.communicate()
     assert child.returncode != 0
     assert errors.rstrip().endswith("KeyboardInterrupt")
     assert "pending" not in errors
@@ -319,19 +345,19 @@ def test_ctrl_c_leaves_whole_recordings_and_nothing_aside(card, tmp_path, jobs):
     assert not (path / ".tmp").exists()
 
 
-ALL = """
-import sys
+ALL = f"""{DYING}
 from pathlib import Path
 from myoflow.card import load_card
 from myoflow.data.conversion import convert
 from myoflow.parallel import Workers
 import zarr, scipy.io
 if __name__ == "__main__":
-    print("ready", flush=True)
-    data, stores, *names = sys.argv[1:]
+    data, stores, done, more, *names = sys.argv[1:]
+    if int(done) >= 0:
+        die(stores, int(done), int(more))
     for name in names:
-        folder = {"uci_emg": "uci_emg_gestures"}.get(name, name)
-        convert(load_card(name), Path(data) / folder, Path(stores) / f"{name}.zarr", workers=Workers(jobs=2))
+        folder = dict(uci_emg="uci_emg_gestures").get(name, name)
+        convert(load_card(name), Path(data) / folder, Path(stores) / (name + ".zarr"), workers=Workers(jobs=2))
 """
 
 
@@ -346,32 +372,24 @@ def test_the_real_sets_survive_kills(tmp_path):
     script = tmp_path / "all.py"
     script.write_text(ALL)
 
-    def run(stores):
-        command = [sys.executable, script, REAL.parent, tmp_path / stores, *names]
-        child = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert child.stdout.readline() == "ready\n", child.stderr.read()
-        return child
+    def run(stores, done=-1, more=0):
+        command = [sys.executable, script, REAL.parent, tmp_path / stores, done, more, *names]
+        return subprocess.run([*map(str, command)], capture_output=True, text=True)
 
-    start = time.monotonic()
     undisturbed = run("whole")
-    _, errors = undisturbed.communicate()
-    assert undisturbed.returncode == 0, errors
-    took = time.monotonic() - start
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    count = sum(len(open_store(tmp_path / "whole" / f"{name}.zarr")) for name in names)
     rng = random.Random(7)
-    died = 0
     for _ in range(kills):
-        child = run("s")
-        time.sleep(rng.uniform(0.0, 2 * took / kills))  # on average the whole conversion, once
-        child.kill()
-        died += child.wait() == -signal.SIGKILL
-        child.communicate()
+        done = rng.randrange(1 + count // kills)  # no more than there are left
+        killed = run("s", done, rng.randrange(2) * rng.randrange(40) if done else 5)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
         for path in sorted((tmp_path / "s").glob("*.zarr")):
             if (path / "index.json").exists():
                 assert verify_listed(open_store(path)) == []
-    assert died >= kills // 2
-    _, errors = run("s").communicate()
+    last = run("s")
     for name in names:
-        assert tree(tmp_path / "s" / f"{name}.zarr") == tree(tmp_path / "whole" / f"{name}.zarr"), (name, errors)
+        assert tree(tmp_path / "s" / f"{name}.zarr") == tree(tmp_path / "whole" / f"{name}.zarr"), (name, last.stderr)
 
 
 def _shipped(name):

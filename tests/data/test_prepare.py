@@ -50,7 +50,7 @@ def test_an_event_shorter_than_a_window_gives_none() -> None:
     assert len(cut([], stage(), SPEC, training=False)) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     spans=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 60)), max_size=6),
     share=st.sampled_from([0.6, 0.8, 1.0]),

@@ -33,7 +33,7 @@ def test_no_path_is_cheaper(rows: int, columns: int) -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_librosa_agrees(rows: int, columns: int, seed: int) -> None:
     librosa = pytest.importorskip("librosa")
     cost = np.random.default_rng(seed).random((rows, columns))

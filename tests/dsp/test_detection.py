@@ -115,7 +115,7 @@ rows = st.lists(st.tuples(st.integers(0, 40).map(lambda t: t / 32), st.integers(
 
 
 @given(rows, rows)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_the_alignment_is_the_best_of_all(one: list[tuple[float, int]], two: list[tuple[float, int]]) -> None:
     truth, found = moments(*one), moments(*two)
     partner = match(truth, found)

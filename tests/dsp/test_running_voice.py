@@ -30,7 +30,7 @@ def running(bands: np.ndarray, sizes: list[int], iterations: int = 32) -> np.nda
     return np.concatenate([*found, maker.feed(bands[at:]), maker.flush()])
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 70))
 def test_any_cut_gives_the_same_samples(sizes: list[int], frames: int) -> None:
     bands = log_mel(voice(frames + 2))[:frames]

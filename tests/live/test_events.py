@@ -66,7 +66,7 @@ def offline(run: Run, identity: str, threshold: float) -> tuple[np.ndarray, Rows
     return emg.values, [(time_s, ("fist", "flexion")[label]) for time_s, label in times]
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, suppress_health_check=list(HealthCheck))
 @given(sizes=st.lists(st.integers(1, 2000), min_size=1, max_size=30), recording=st.integers(0, 3))
 def test_moments_are_those_of_the_whole_recording(run: Run, sizes: list[int], recording: int) -> None:
     """Chunks of one sample to ten seconds."""
@@ -100,7 +100,7 @@ def test_every_sink_takes_moments(run: Run, capsys: pytest.CaptureFixture[str]) 
     assert [(row[2], row[5]) for row in table] == [("event", name) for _, name in wanted]
     shown = capsys.readouterr().out.splitlines()
     assert [row.split()[-1] for row in shown] == [name for _, name in wanted]
-    assert sum(summary.decisions.values()) == len(wanted) and 0 < summary.rtf < 10
+    assert sum(summary.decisions.values()) == len(wanted) and summary.rtf > 0
     kept = mf.open_store("kept.zarr")
     recorded = list(mf.stream(run, f"replay:kept.zarr/{kept.rows[0].id}?speed=max"))
     assert [(o.said.start_s, o.label) for o in recorded if o.said] == wanted, "and the signal is kept"

@@ -36,7 +36,7 @@ def test_the_layout_is_what_the_page_says() -> None:
     assert frames.samples(np.array([[1, 2, 3], [10, 20, 30]], np.int16), 99, 1.5) == wire
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(cuts=st.lists(st.integers(0, len(WIRE)), max_size=30))
 def test_any_cut_gives_the_same(cuts: list[int]) -> None:
     unpacker = frames.Unpacker()
@@ -48,7 +48,7 @@ def test_any_cut_gives_the_same(cuts: list[int]) -> None:
         assert frame.first == first and frame.values is not None and np.array_equal(frame.values, x)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_damage_never_makes_a_wrong_sample(data: st.DataObject) -> None:
     wire = bytearray(WIRE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,7 +124,7 @@ def test_text_and_voice_are_those_of_the_whole_utterance() -> None:
     assert [o.time_s for o in live] == sorted(o.time_s for o in live)
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=12), st.integers(0, 3))
 def test_chunks_of_one_sample_to_ten_seconds_say_the_same(sizes: list[int], seed: int) -> None:
     x = emg(2.6, seed)
@@ -184,7 +185,7 @@ def test_a_gap_ends_the_sentence_and_begins_anew() -> None:
     assert [t for *_, t in texts(live)] == [t for *_, t in texts(before)] + [t for *_, t in texts(after)]
     assert [start for start, *_ in texts(live)][-1] == pytest.approx(texts(after)[-1][0] + 4.0)
     assert np.array_equal(sound(live), np.concatenate([sound(before), sound(after)]))
-    assert [n.kind for n in told] == ["gap"]
+    assert [n.kind for n in told if n.kind != "silence"] == ["gap"]
 
 
 class Told(Source):
@@ -192,8 +193,8 @@ class Told(Source):
 
     name = "told"
 
-    def __init__(self, blocks: list[Block], pause_s: float = 0.0) -> None:
-        self.blocks, self.pause_s = iter(blocks), pause_s
+    def __init__(self, blocks: list[Block]) -> None:
+        self.blocks, self.over = iter(blocks), threading.Event()
 
     def open(self, context: Context) -> Connection:
         return _Telling(self)
@@ -208,8 +209,8 @@ class _Telling:
     def read(self, timeout_s: float) -> Block | None:
         block = next(self._source.blocks, None)
         if block is None:
+            self._source.over.set()
             raise Ended
-        time.sleep(self._source.pause_s)
         return evolve(block, arrived_s=time.perf_counter())
 
     def close(self) -> None: ...
@@ -221,9 +222,10 @@ def test_a_decoder_slower_than_its_source_loses_whole_stretches_and_says_so(monk
     monkeypatch.setattr(intake, "QUEUE_S", 0.5)
     x = emg(6.0)
     blocks = [Block(x[:, at : at + 20], 0.0) for at in range(0, 6000, 20)]
-    slow = session(Told(blocks), gaps="restart", notice=lambda n: None)
+    source = Told(blocks)
+    slow = session(source, gaps="restart", notice=lambda n: None)
     for _ in slow:
-        time.sleep(0.05)
+        assert source.over.wait(120)  # all of it has come, and there is room for half a second
     summary = slow.summary
     assert summary.samples["gap"] == 6000 - summary.taken > 0
     assert summary.outputs and summary.rtf > 0

@@ -123,7 +123,7 @@ def test_drift_is_measured_through_bursts(ppm: int) -> None:
     assert ("fast" if ppm > 0 else "slow") in told[0].text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_whatever_happens_the_grid_is_whole_and_right(data: st.DataObject) -> None:
     """Blocks lost, swapped, repeated: no hole, and every sample that is not marked as made is in its place."""

@@ -47,7 +47,7 @@ def streamed(net: nn.Sequential, x: np.ndarray, edges: list[int]) -> np.ndarray:
     return np.concatenate([*found, pieces.flush()], axis=1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 1500), max_size=20), st.integers(1, 700), st.sampled_from([0, 1, 4]), st.integers(1, 5))
 def test_frames_are_those_of_the_whole_utterance(sizes: list[int], length: int, context: int, lookahead: int) -> None:
     net = network(lookahead, context)

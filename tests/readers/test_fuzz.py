@@ -33,7 +33,6 @@ from myoflow.errors import InputError
 from myoflow.readers import READERS, open_source
 from myoflow.store import layout, open_store, verify
 
-pytestmark = pytest.mark.timeout(20)
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256))
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>Please sign in</body></html>\n"
 HUGE = 1 << 20

@@ -33,7 +33,7 @@ def rows_of(made):
     return mark
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(clocked(), st.sampled_from([1.0, 7.0, 100.0, 200.0, 333.25, 1000.0, 2000.0]))
 def test_regularise_against_a_loop(made, rate):
     held = []
@@ -56,7 +56,7 @@ def test_regularise_against_a_loop(made, rate):
     assert out.rate_hz == rate
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(clocked())
 def test_splice_against_a_loop(made):
     mark = rows_of(made)

@@ -7,7 +7,6 @@ import io
 import json
 import socket
 import threading
-import time
 import uuid
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ from myoflow.spec import SCORES, SIGNAL, WINDOWS, Spec
 TAKEN = Spec.signal(("E1", "E2"), 1000.0, labels=("rest", "fist"))
 WINDOW = TAKEN.evolve(dims=WINDOWS, sizes=(None, 2, 200), step_s=0.1, window_s=0.2)
 GIVEN = WINDOW.evolve(dims=SCORES, sizes=(None, 2))
+LONG_S = 120.0  # what never takes as long, unless it hangs
 SCORED = [np.array([1 / 3, k / 10], np.float32) for k in range(6)]
 
 
@@ -81,7 +81,7 @@ def test_file_is_a_table(tmp_path: Path) -> None:
 def test_udp_sends_a_packet_a_decision() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
-        listener.settimeout(5)
+        listener.settimeout(LONG_S)
         feed(f"udp:127.0.0.1:{listener.getsockname()[1]}")
         check([json.loads(listener.recv(65536)) for _ in SCORED])
 
@@ -100,11 +100,13 @@ def test_tcp_sends_lines_and_never_waits() -> None:
         thread.start()
         port = listener.getsockname()[1]
         feed(f"tcp:127.0.0.1:{port}")
-        thread.join(5)
+        thread.join(LONG_S)
     lines = [json.loads(line) for line in got.splitlines()]
     check(lines)
     assert lines[-1]["type"] == "end"
-    channel = feed(f"tcp:127.0.0.1:{port}")  # nobody is there any more: the decoder goes on
+    with socket.socket() as taken:  # by nobody who listens: the decoder goes on
+        taken.bind(("127.0.0.1", 0))
+        channel = feed(f"tcp:127.0.0.1:{taken.getsockname()[1]}")
     assert channel.outbox.left_out == 8
 
 
@@ -123,11 +125,11 @@ def test_tcp_does_not_wait_for_a_connection_either(monkeypatch: pytest.MonkeyPat
         assert channel.outbox.waiting and not channel.outbox.left_out
         for caller in callers:
             caller.close()
-        listener.settimeout(20)
+        listener.settimeout(LONG_S)
         got = b""
         while not got:
             connection, _ = listener.accept()
-            connection.settimeout(20)
+            connection.settimeout(LONG_S)
             channel.write(outputs()[3])
             got = connection.recv(1 << 16)
     assert [json.loads(line)["label"] for line in got.splitlines()[:3]] == [o.label for o in outputs()[:3]]
@@ -165,18 +167,17 @@ def test_lsl_gives_scores_and_decisions() -> None:
     channel = parse(f"lsl:{name}", SINKS).open(TAKEN, GIVEN)
     inlets = []
     for wanted in (name, f"{name}-decisions"):
-        (info,) = pylsl.resolve_byprop("name", wanted, 1, 10)
+        (info,) = pylsl.resolve_byprop("name", wanted, 1, LONG_S)
         inlets.append(pylsl.StreamInlet(info))
-        inlets[-1].open_stream(timeout=5)
+        inlets[-1].open_stream(timeout=LONG_S)
     assert inlets[0].info().nominal_srate() == pytest.approx(10)
-    until = time.perf_counter() + 5
-    while not channel._outlet.have_consumers() and time.perf_counter() < until:  # type: ignore[attr-defined]
-        time.sleep(0.01)
+    for outlet in (channel._outlet, channel._markers):  # type: ignore[attr-defined]
+        assert outlet.wait_for_consumers(LONG_S)
     for output in outputs():
         channel.write(output)
     for output in outputs():
-        scores, _ = inlets[0].pull_sample(timeout=5)
-        marker, _ = inlets[1].pull_sample(timeout=5)
+        scores, _ = inlets[0].pull_sample(timeout=LONG_S)
+        marker, _ = inlets[1].pull_sample(timeout=LONG_S)
         assert np.array_equal(np.array(scores, np.float32), output.values) and marker == [output.label]
     for inlet in inlets:
         inlet.close_stream()

@@ -47,6 +47,7 @@ def peak_memory(call: Callable[[], Result]) -> tuple[Result, int | None]:
     try:
         (PROCESS / "clear_refs").write_text("5")  # forgets the peak of before
         before = _status("VmRSS")
+        _status("VmHWM")  # which some sandboxes do not tell
     except (OSError, ValueError):
         return call(), None
     result = call()

@@ -11,5 +11,5 @@ settings.register_profile(
 )
 settings.load_profile("same")
 
-for name in ("MYOFLOW_DATA", "MYOFLOW_CACHE"):
+for name in ("MYOFLOW_DATA", "MYOFLOW_CACHE", "FORCE_COLOR", "NO_COLOR", "COLUMNS", "http_proxy", "HTTP_PROXY"):
     os.environ.pop(name, None)

@@ -27,11 +27,21 @@ def jit(*arguments: Any, **options: Any) -> Callable[[F], F]:
     """Compile for these argument types; the result is void unless `returns` says otherwise.
 
     The GIL is released (threads come from an executor: numba's own break after a fork) and machine code is kept
-    on disk. Compilation happens when the module is imported, so kernels' modules are imported by `Stage.kernel`
-    and not before.
+    on disk: beside the module, in the user's cache, or where NUMBA_CACHE_DIR says. Where none of them can be written
+    (an installation that is only read, no home) every process compiles anew. Compilation happens when the module is
+    imported, so kernels' modules are imported by `Stage.kernel` and not before.
     """
     signature = options.pop("returns", types.void)(*arguments)
-    return cast(Callable[[F], F], numba.njit(signature, nogil=True, cache=True, **options))
+
+    def compiled(function: F) -> F:
+        try:
+            return cast(F, numba.njit(signature, nogil=True, cache=True, **options)(function))
+        except RuntimeError as error:
+            if "cannot cache function" not in str(error):
+                raise
+            return cast(F, numba.njit(signature, nogil=True, **options)(function))
+
+    return compiled
 
 
 i8, f8 = types.int64, types.float64

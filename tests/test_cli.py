@@ -19,7 +19,13 @@ def myoflow(tmp_path: Path) -> Verb:
     """Calls `python -m myoflow` in an empty folder."""
 
     def call(*words: str) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+            "COLUMNS": "120",
+            "CUDA_VISIBLE_DEVICES": "",
+        }
         for name in ("MYOFLOW_DATA", "MYOFLOW_CACHE"):
             env.pop(name, None)
         command = [sys.executable, "-m", "myoflow", *words]

@@ -180,7 +180,7 @@ class LslSender(Sender):
     def __init__(self, **settings: Any) -> None:
         super().__init__(rate=500.0, channels=4, ppm=-PPM, **settings)
         self.name = f"soak-{uuid.uuid4().hex[:8]}"
-        self.source = f"lsl:{self.name}"
+        self.source = f"lsl:{self.name}?timeout=60 s"
         self.ready = threading.Event()
 
     def connect(self) -> None:
@@ -231,7 +231,7 @@ class Watch:
 
     def _stop(self) -> None:
         self.sender.done.wait()
-        time.sleep(1.5)
+        time.sleep(5.0)  # for what is on its way; frames over TCP have an end of their own
         self.session.stop()
 
     def see(self, output: Output) -> None:
@@ -256,7 +256,7 @@ def soak(seconds: float, each: float = 3.0, dies: float = 40.0, lsl: bool = True
     for sender in senders:
         sender.start()
         if isinstance(sender, LslSender):
-            sender.ready.wait(10)
+            sender.ready.wait(60)
         pipeline = Pipeline([mf.Window(length="100 ms", stride="50 ms")])
         session = mf.stream(pipeline, sender.source, notice=lambda notice: None)  # type: ignore[attr-defined]
         watches.append(Watch(sender, session))

@@ -33,7 +33,8 @@ def test_two_bad_sources_at_once(soak: ModuleType) -> None:
         assert not watch.wrong and watch.checked > 50, told
         assert books.troubles["death"] >= 1 and summary.events["gap"] >= 2, told
         if isinstance(watch.sender, soak.TcpSender):
-            assert summary.samples["gap"] == books.lost, told
+            # Of two frames that were swapped the first may come too late where the sender was held up between them.
+            assert summary.samples["gap"] - summary.samples.get("late", 0) == books.lost, told
             assert summary.events["lost"] == summary.events["returned"] == books.troubles["death"], told
         else:  # stamps: to the jitter of each loss
             trouble = books.troubles.get("gap", 0) + books.troubles["death"]

@@ -7,6 +7,7 @@ with `--jobs`. A worker that dies takes nothing along: dask gives its recordings
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -106,10 +107,14 @@ def slurm_options(text: str) -> dict[str, Any]:
 
 def slurm_cluster(options: dict[str, Any]) -> Any:
     """A scheduler on this machine that submits its workers as SLURM jobs; `job_script()` shows what it submits."""
+    pressed = signal.getsignal(signal.SIGINT)
     try:
         from dask_jobqueue.slurm import SLURMCluster
     except ImportError as error:
         raise InputError("--cluster slurm needs dask-jobqueue: pip install 'myoflow[slurm]'") from error
+    if signal.getsignal(signal.SIGINT) is not pressed:
+        # Its import makes Ctrl-C an exit with code 0, and nothing said (dask_jobqueue/runner.py).
+        signal.signal(signal.SIGINT, pressed)
     return SLURMCluster(processes=options["cores"], **options)
 
 

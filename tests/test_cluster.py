@@ -1,5 +1,6 @@
 """Cluster: a scheduler and workers as processes of their own; a killed one loses nothing."""
 
+import importlib.util
 import os
 import re
 import signal
@@ -24,6 +25,12 @@ from myoflow.store import open_store, verify
 pytest.importorskip("distributed")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def needs_jobqueue():
+    """Looked for and not imported: an import would change what Ctrl-C does here."""
+    if importlib.util.find_spec("dask_jobqueue") is None:
+        pytest.skip("needs dask-jobqueue")
 
 
 def launch(*arguments, until):
@@ -192,7 +199,7 @@ def test_slurm_jobs_do_the_work(tmp_path, monkeypatch):
     """With an sbatch that runs the submitted script here and at once."""
     from myoflow import cluster as module
 
-    pytest.importorskip("dask_jobqueue")
+    needs_jobqueue()
     monkeypatch.setattr(module, "QUEUE_S", 600.0)
     monkeypatch.setenv("PATH", on_path(tmp_path / "bin", "sbatch", FAKE_SBATCH))
     on_path(tmp_path / "bin", "scancel", "#!/bin/bash\nexit 0\n")
@@ -205,14 +212,18 @@ def test_slurm_jobs_do_the_work(tmp_path, monkeypatch):
     assert tree(tmp_path / "s.zarr") == tree(tmp_path / "alone.zarr")
 
 
-def test_slurm_options_reach_the_submitted_script():
-    pytest.importorskip("dask_jobqueue")
+def test_slurm_options_reach_the_submitted_script(monkeypatch):
+    needs_jobqueue()
     from myoflow.cluster import slurm_cluster, slurm_options
 
     options = slurm_options("jobs=3, cores=2,memory=8GB,queue=short,walltime=02:00:00")
     assert options.pop("jobs") == 3
+    for name in [name for name in sys.modules if name.split(".")[0] == "dask_jobqueue"]:
+        monkeypatch.delitem(sys.modules, name)  # whose import takes Ctrl-C for itself
+    pressed = signal.getsignal(signal.SIGINT)
     made = slurm_cluster(options)
     try:
+        assert signal.getsignal(signal.SIGINT) is pressed
         script = made.job_script()
     finally:
         made.close()
@@ -238,6 +249,6 @@ def test_slurm_without_sbatch_or_its_package_is_said(tmp_path, monkeypatch):
         patched.setitem(sys.modules, "dask_jobqueue.slurm", None)
         with pytest.raises(InputError, match=r"pip install 'myoflow\[slurm\]'"):
             convert(card, tmp_path / "raw", tmp_path / "s.zarr", workers=Workers(cluster="slurm"))
-    pytest.importorskip("dask_jobqueue")
+    needs_jobqueue()
     with pytest.raises(InputError, match="submits jobs with sbatch, which this machine does not have"):
         convert(card, tmp_path / "raw", tmp_path / "s.zarr", workers=Workers(cluster="slurm"))

@@ -9,7 +9,7 @@ from attrs import evolve
 
 from myoflow.errors import InputError
 from myoflow.live.block import Block, Signal, choose, stamped
-from myoflow.live.source import SOURCES, Connection, Context, Lost, Source
+from myoflow.live.source import SOURCES, Connection, Context, Ended, Lost, Source
 from myoflow.typed import Seconds, frozen
 
 if TYPE_CHECKING:
@@ -95,11 +95,14 @@ class _Inlet:
 
         if self._waiting:
             return self._waiting.pop(0)
+        inlet = self._inlet
+        if inlet is None:
+            raise Ended
         try:
-            sample, stamp = self._inlet.pull_sample(timeout=timeout_s)  # waits for one; then takes what else is there
+            sample, stamp = inlet.pull_sample(timeout=timeout_s)  # waits for one; then takes what else is there
             if sample is None:
                 return None
-            _, stamps = self._inlet.pull_chunk(timeout=0.0, max_samples=MOST - 1, dest_obj=self._buffer[1:])
+            _, stamps = inlet.pull_chunk(timeout=0.0, max_samples=MOST - 1, dest_obj=self._buffer[1:])
         except self._pylsl.LostError:
             raise Lost(f"the LSL stream '{self._name}' is gone") from None
         arrived = time.perf_counter()
@@ -113,7 +116,10 @@ class _Inlet:
         return self._waiting.pop(0)
 
     def close(self) -> None:
-        self._inlet.close_stream()
+        # Let go of altogether: an inlet that is only closed goes on looking for its stream, with new sockets.
+        inlet, self._inlet = self._inlet, None
+        if inlet is not None:
+            inlet.close_stream()
 
 
 def _describe(info: Any, source: Lsl) -> Signal:

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -262,6 +263,22 @@ def test_lsl_over_loopback_and_an_outlet_that_dies_and_returns() -> None:
     times = [o.time_s for o in outputs]
     assert times == sorted(times) and times[-1] - times[0] > 1.9
     assert "gap" in session.summary.events
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pylsl") is None, reason="needs pylsl")
+def test_an_lsl_stream_that_is_let_go_of_is_not_looked_for_any_more() -> None:
+    import pylsl
+
+    name = f"myoflow-{uuid.uuid4().hex[:8]}"
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo(name, "EMG", 2, RATE, "float32", f"{name}-id"))
+    connection = parse(f"lsl:{name}?timeout={LONG_S} s&units=uV", SOURCES).open(Context())
+    held = weakref.ref(connection._inlet)  # type: ignore[attr-defined]
+    connection.close()
+    connection.close()
+    assert held() is None
+    with pytest.raises(Ended):
+        connection.read(0.01)
+    del outlet
 
 
 @pytest.mark.skipif(importlib.util.find_spec("brainflow") is None, reason="needs brainflow")

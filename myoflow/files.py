@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,14 +18,28 @@ from myoflow.errors import InputError
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
-    """A new name in the same folder, ending like `path`; renamed to it at the end, removed after an error."""
+    """A new name in the same folder, ending like `path`; renamed to it at the end, removed after an error.
+
+    A full disk is an OSError that names `path`, whatever the library that wrote makes of it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{uuid.uuid4().hex}-{path.name}")
     try:
         yield part
         os.replace(part, path)
+    except Exception as error:
+        if _full(part, error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def _full(part: Path, error: Exception) -> bool:
+    """numpy tells of too few bytes written, torch of a failed writer, safetensors of an I/O error."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOSPC or (error.errno is None and "requested and" in str(error))
+    return "No space left" in str(error) or ("writ" in str(error) and shutil.disk_usage(part.parent).free < 1 << 16)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -26,6 +26,7 @@ from myoflow.report.summary import (
     Section,
     Timing,
 )
+from myoflow.stage import Stage
 from myoflow.task import Measure, View
 
 if TYPE_CHECKING:
@@ -196,6 +197,10 @@ def _words(value: Any) -> str:
     """As YAML would say it, lists without brackets."""
     if isinstance(value, list):
         return " ".join(_words(item) for item in value)
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}: {_words(item)}" for name, item in value.items())
+    if isinstance(value, Stage):
+        return _text(value)
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)

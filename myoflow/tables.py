@@ -210,7 +210,7 @@ def _interval(metrics: Mapping[str, Any]) -> str:
 def audited(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     """What the audit found: every leak in a line, and what else a reader should know."""
     leaks = [f"leak: {found['text']}" for found in findings if found["leak"]]
-    told = ("people", "recordings", "beginning")
+    told = ("people", "recordings", "beginning", "sentences", "left out")
     looked = [found["text"] for found in findings if not found["leak"] and found["about"] in told]
     about = ", ".join(dict.fromkeys(found["about"] for found in findings))
     clean = [] if leaks else [f"audit ({about}): no leak found"]

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 CHECKPOINTS = (".ckpt", ".pt", ".pth", ".bin")
-VOCODER = re.compile(r"g_\d+")  # HiFi-GAN's generators have no suffix
+BARE = ("", ".tar")  # published vocoders are called g_02500000, generator_v1, checkpoint or x.pth.tar
+BEGINS = (b"PK\x03\x04", b"\x80\x02")  # what torch writes, today and before 1.6
 
 # What a Lightning checkpoint holds beside its tensors: settings, which are read as inert things and thrown away.
 HARMLESS = ("omegaconf.", "lightning.", "lightning_fabric.", "pytorch_lightning.", "lightning_utilities.")
@@ -49,9 +50,15 @@ def _file(path: Path) -> Path:
         return _in_folder(path)
     if not path.is_file():
         raise InputError(f"there are no weights at {path}")
-    if path.suffix not in (".safetensors", *CHECKPOINTS) and not VOCODER.fullmatch(path.name):
+    if path.suffix not in (".safetensors", *CHECKPOINTS) and not (path.suffix in BARE and _begins(path)):
         raise InputError(f"{path}: weights are read from .safetensors, {', '.join(CHECKPOINTS)} or a run's folder")
     return path
+
+
+def _begins(path: Path) -> bool:
+    """Whether a file begins as a checkpoint does."""
+    with path.open("rb") as file:
+        return file.read(4).startswith(BEGINS)
 
 
 def _in_folder(path: Path) -> Path:

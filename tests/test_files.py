@@ -1,5 +1,7 @@
 """Files: whole or not at all."""
 
+import errno
+import types
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,26 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         raise RuntimeError
     assert path.read_text() == "old"
     assert [p.name for p in path.parent.iterdir()] == ["x.txt"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("287000 requested and 72672 written"),  # numpy
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed"),
+        ValueError("I/O error: No space left on device (os error 28)"),  # safetensors
+    ],
+)
+def test_a_full_disk_is_told_with_the_files_name(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: types.SimpleNamespace(free=0))
+    with pytest.raises(OSError, match="No space left") as caught, beside(tmp_path / "weights"):
+        raise error
+    assert caught.value.filename == str(tmp_path / "weights") and not list(tmp_path.iterdir())
+    with pytest.raises(RuntimeError, match="wrong shape"), beside(tmp_path / "weights"):
+        raise RuntimeError("wrong shape")
 
 
 def test_json_round_trip_and_default(tmp_path: Path) -> None:

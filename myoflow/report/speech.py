@@ -43,8 +43,9 @@ def sections(view: View) -> list[Section]:
                 "Voices" if voiced else "Utterances",
                 text=(
                     "Test utterances from the worst to the best, evenly spread. Above: the spectrum of the sentence "
-                    "spoken aloud, which the network has never seen, and the one it predicts from the silent mouth; "
-                    "their times differ. Below: the EMG that it saw, with the words where the best warping puts them."
+                    "spoken aloud, which the network has never seen, and the one it predicts; where the mouth was "
+                    "silent their times differ. Below: the EMG that it saw, with the words, where the mouth was silent "
+                    "where the best warping puts them."
                     if voiced
                     else "Test utterances from the worst to the best, evenly spread, and the EMG of each."
                 ),
@@ -67,7 +68,7 @@ def _example(example: Shown) -> Picture:
         if wave is not None:
             data = base64.b64encode(wave_bytes(wave)).decode()
             parts.append(
-                f'<label style="margin-right:1em">{name} <audio controls preload="none" '
+                f'<label style="margin-right:1em;white-space:nowrap">{name} <audio controls preload="none" '
                 f'style="vertical-align:middle;height:2em" src="data:audio/wav;base64,{data}"></audio></label>'
             )
     words = marked(example.text, example.said)

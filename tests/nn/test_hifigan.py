@@ -63,7 +63,12 @@ def test_published_checkpoints_load_without_running_them(tmp_path):
             published[name + "_g"], published[name + "_v"] = norm, value * size
         else:
             published[name] = value
-    torch.save({"generator": published}, tmp_path / "g_00002500")
+    for name, zipped in (("g_00002500", True), ("checkpoint", False), ("generator_universal.pth.tar", True)):
+        torch.save({"generator": published}, tmp_path / name, _use_new_zipfile_serialization=zipped)
+        assert tensors.read(tmp_path / name).keys() == published.keys()
+    (tmp_path / "notes").write_text("no weights")
+    with pytest.raises(InputError, match=r"notes: weights are read from \.safetensors"):
+        tensors.read(tmp_path / "notes")
     loaded = load(tensors.read(tmp_path / "g_00002500"))
     bands = torch.randn(1, 12, 80)
     torch.testing.assert_close(loaded(bands), generator(bands), atol=1e-5, rtol=1e-4)

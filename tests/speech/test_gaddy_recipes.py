@@ -207,6 +207,7 @@ def test_a_tiny_set_in_its_layout_becomes_voices(
     with np.load(folder / "fold-1" / "tinymyo" / "seed-0" / "predictions.npz") as kept:
         assert kept["audio"].shape == (kept["audio_lengths"].sum(), 80)  # bands, whatever the head gives
     page = (folder / "report.html").read_text()
+    assert "phonemes: phonemes" in page and "Phonemes(" not in page  # the plan says it as a recipe would
     assert "Protocol" in page and "media-src data:" in page  # without it no browser plays what is in the page
 
 

@@ -68,17 +68,8 @@ class Run:
         Raises:
             InputError: the array has another rate, other units or channels than the training data, or gaps.
         """
-        given, trained = Spec.of(array), self.spec(model)
-        if "units" not in array.attrs:
-            raise InputError(f"the array has no units; trained on {trained.units}: set attrs['units']")
-        trained.require_source(given)
-        if "channel" in array.coords and given.channels != trained.channels:
-            raise InputError(
-                f"trained on channels {', '.join(trained.channels)}, got {', '.join(given.channels)}; put them in that "
-                "order, or drop the channel coordinate if they are the same electrodes by other names"
-            )
-        if not self.recipe.pipeline[0].mends:
-            _refuse_gaps(array, trained)
+        trained = self.spec(model)
+        trained.require_recording(array, mended=self.recipe.pipeline[0].mends)
         values = array.assign_attrs(
             labels=list(trained.labels), target=trained.target, SamplingFrequency=trained.rate_hz
         )
@@ -159,19 +150,9 @@ def _fitting(out: Path, backend: str, on_chip: bool) -> None:
     if not on_chip and out.suffix != ".onnx":
         what = f"nothing is written as a {out.suffix} file" if out.suffix else "the name has no ending"
         raise InputError(f"{out}: {what}. {kinds}")
-
-
-def _refuse_gaps(array: xr.DataArray, spec: Spec) -> None:
-    """A causal filter never recovers from a sample that is not a number: say so instead of deciding nothing."""
-    import numpy as np
-
-    bad = ~np.isfinite(array.values)
-    if bad.any():
-        channel, sample = (int(i) for i in np.argwhere(bad)[0])
-        raise InputError(
-            f"{int(bad.sum())} samples are not finite, the first in channel {spec.channels[channel]} at "
-            f"{sample / spec.rate_hz:.3f} s; mend them, or begin the pipeline with a quality stage"
-        )
+    above = next(folder for folder in out.absolute().parents if folder.exists())
+    if not os.access(above, os.W_OK | os.X_OK):  # before the work, not behind it
+        raise InputError(f"{out} cannot be written: no permission in {above}")
 
 
 def run_recipe(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import frozen
 
-from myoflow.errors import PlanError
+from myoflow.errors import InputError, PlanError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -157,6 +157,28 @@ class Spec:
             raise PlanError(f"trained at {self.rate_hz:g} Hz, got {given.rate_hz:g} Hz; resample first")
         if given.units != self.units:
             raise PlanError(f"trained on {self.units}, got {given.units}; convert first")
+
+    def require_recording(self, array: xr.DataArray, *, mended: bool = False) -> None:
+        """Raise InputError unless a recording `(channel, time)` is as this one, trained on: rate, units, channels and
+        their order, and no gaps. `mended`: the pipeline mends gaps itself; a filter would never recover from one."""
+        import numpy as np
+
+        given = Spec.of(array)
+        if "units" not in array.attrs:
+            raise InputError(f"the array has no units; trained on {self.units}: set attrs['units']")
+        self.require_source(given)
+        if "channel" in array.coords and given.channels != self.channels:
+            raise InputError(
+                f"trained on channels {', '.join(self.channels)}, got {', '.join(given.channels)}; put them in that "
+                "order, or drop the channel coordinate if they are the same electrodes by other names"
+            )
+        bad = None if mended else ~np.isfinite(array.values)
+        if bad is not None and bad.any():
+            channel, sample = (int(i) for i in np.argwhere(bad)[0])
+            raise InputError(
+                f"{int(bad.sum())} samples are not finite, the first in channel {self.channels[channel]} at "
+                f"{sample / self.rate_hz:.3f} s; mend them, or begin the pipeline with a quality stage"
+            )
 
     def evolve(self, **changes: Any) -> Spec:
         """A copy with some fields changed."""

@@ -102,13 +102,20 @@ def plans(recipe: Recipe, found: dict[str, Plan]) -> None:
 
 
 def _chosen(plan: Plan) -> list[str]:
-    """What the engines of a plan choose on this machine, and why."""
+    """What the engines of a plan choose on this machine, and why; or why one cannot be had here."""
     from myoflow.backend import load_backend
     from myoflow.pipeline import engine_of
 
     names = dict.fromkeys(step.backend for step in plan.steps if not step.stage.training_only)
-    told = {name: engine_of(name).choices(load_backend(name)) for name in names}
-    return [f"{name}: {'; '.join(choices)}" for name, choices in told.items() if choices]
+    told = []
+    for name in names:
+        engine, card = engine_of(name), load_backend(name)
+        reason = engine.missing(card)
+        if reason:
+            told.append(f"{name} cannot run on this machine: {reason}")
+        elif choices := engine.choices(card):
+            told.append(f"{name}: {'; '.join(choices)}")
+    return told
 
 
 def scores(run: Run) -> None:
@@ -261,6 +268,13 @@ def store(opened: Store) -> None:
     from myoflow.store.info import info_table
 
     _print(info_table(opened))
+    from myoflow.live.recorder import waiting
+
+    if left := waiting(opened.path):
+        _print(
+            f"not in it yet: {', '.join(left)} of `stream --record` sessions that go on or were killed; the next one "
+            "that records here makes recordings of those that were killed"
+        )
 
 
 def verified(opened: Store, progress: Progress) -> None:

@@ -69,6 +69,15 @@ def test_a_mistyped_path_runs_no_shipped_recipe(myoflow: Verb, tmp_path: Path) -
     assert not any(tmp_path.iterdir())
 
 
+def test_check_says_which_backend_is_not_here(myoflow: Verb, tmp_path: Path) -> None:
+    (tmp_path / "backends").mkdir()
+    (tmp_path / "backends" / "eight.yaml").write_text("engine: torch\nprecision: int8\ntolerance: 0.1\n")
+    plan = myoflow("check", "quickstart", "pipeline.tinymyo.backend=eight")
+    assert plan.returncode == 0, plan.stderr
+    told = " ".join(plan.stdout.split())
+    assert "eight cannot run on this machine: torch runs in float32 or bf16; for int8 use onnx-int8" in told
+
+
 def test_check_prints_the_plan_without_torch(myoflow: Verb) -> None:
     plan = myoflow("check", "gestures_uci")
     assert plan.returncode == 0, plan.stderr

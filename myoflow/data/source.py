@@ -139,7 +139,8 @@ def locate_store(data: Data, progress: Progress, workers: Workers | None = None)
     elif not path.exists():
         raise InputError(
             f"there is no store for {card.name} at {path}; make it with `myoflow convert {data.dataset} RAW {path}`, "
-            f"where RAW is {card.files}; or say with data.raw=RAW where that is, or with data.store=PATH where it is"
+            f"where RAW is {card.files}; or say with data.raw=RAW where that is, with data.store=PATH where "
+            "it is, or with $MYOFLOW_DATA in which folder"
         )
     store = open_store(path)
     if not store.rows:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from myoflow.answers.base import Answers, concat
+from myoflow.backend import load_backend
 from myoflow.distance import Floats
 from myoflow.errors import InputError
 from myoflow.evaluation.parity import Parity, apart, compare, inexact, reference_plans, without_memory
@@ -25,8 +26,8 @@ def verify(
     """The test windows of every fold through a model on `backend` and on torch in float32; default the first seed's.
 
     Raises:
-        InputError: no such backend, model or seed here, a task without a decoder (pretrain, vocoder), or the run's
-            data is gone or has changed.
+        InputError: no such backend, model or seed here, nothing that runs there, a task without a decoder (pretrain,
+            vocoder), or the run's data is gone or has changed.
     """
     told = progress or Progress()
     name = model or main_name(run.recipe)
@@ -41,6 +42,11 @@ def verify(
     spec = experiment.plans[name].input
     plan = plan_recipe(run.recipe.with_backend(backend), spec=spec)[name]
     require_backends({name: plan})
+    if not inexact(plan) and load_backend(backend).engine != "torch":
+        kept = ", ".join(dict.fromkeys(step.backend for step in plan.steps if not step.stage.training_only))
+        raise InputError(
+            f"there is nothing to verify: no learned stage of {name} runs on {backend}, all stay on {kept}"
+        )
     plain = reference_plans(run.recipe, plan)[name]
     answers: tuple[list[Answers], list[Answers]] = ([], [])
     outputs: tuple[list[Floats], list[Floats]] = ([], [])

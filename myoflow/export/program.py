@@ -46,16 +46,12 @@ class Exported:
     def predict(self, array: xr.DataArray) -> xr.DataArray:
         """The pipeline's output for one recording `(channel, time)` at the model's rate, in its units.
 
-        Raises InputError when the recording has another rate, other units or another number of channels.
+        Raises InputError when the recording has another rate, other units or channels, or gaps.
         """
-        given, wanted = Spec.of(array), self.plan.input
-        for what, one, other in (
-            ("channels", given.size("channel"), wanted.size("channel")),
-            ("Hz", given.rate_hz, wanted.rate_hz),
-            ("units", given.units, wanted.units),
-        ):
-            if one != other:
-                raise InputError(f"{self.path.name} takes {other} {what}, the recording has {one}")
+        try:
+            self.plan.input.require_recording(array, mended=self.plan.steps[0].stage.mends)
+        except InputError as error:
+            raise InputError(f"{self.path.name}: {error}") from None
         values = np.asarray(array.values).astype(np.float32, copy=False)
         return label(self._chain().whole(values), self.plan.output)
 

@@ -53,7 +53,7 @@ def run_stream(
         notice=outlets.notice,
         **options,
     )
-    for line in (*session.decoder.told, *([session.match.told] if session.match.told else [])):
+    for line in filter(None, (session.origin, *session.decoder.told, session.match.told)):
         print(line, file=sys.stderr)
     if seconds is not None:
         session.stop_after(seconds)
@@ -74,16 +74,14 @@ def run_stream(
         session.close()
         outlets.settle()
         outlets.close(session.summary if done else None)
-    _tell(session)
-    for name, count in outlets.left_out.items():
-        print(f"{name}: {count:,} messages were left out, because nobody took them", file=sys.stderr)
+    _tell(session, outlets)
     lost = [*outlets.broken, *([session.recorder.failed] if session.recorder and session.recorder.failed else [])]
     if lost:
         raise MyoflowError(f"not everything was written: {'; '.join(lost)}")
     return session.summary
 
 
-def _tell(session: Session) -> None:
+def _tell(session: Session, outlets: Outlets) -> None:
     """The summary, on stderr: stdout may be a sink."""
     for line in session.summary.lines():
         print(line, file=sys.stderr)
@@ -92,6 +90,8 @@ def _tell(session: Session) -> None:
         print(f"kept in {session.recorder.path}: {kept}", file=sys.stderr)
         if session.recorder.recovered:
             print(f"and what a killed session had left: {', '.join(session.recorder.recovered)}", file=sys.stderr)
+    for name, count in outlets.left_out.items():
+        print(f"{name}: {count:,} messages were left out, because nobody took them", file=sys.stderr)
 
 
 def _seconds(text: str, option: str) -> float:

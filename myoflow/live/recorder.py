@@ -183,6 +183,12 @@ def recover(path: Path) -> tuple[str, ...]:
     return _keep(path, [folder for folder in left if not _written(folder)])
 
 
+def waiting(path: Path) -> tuple[str, ...]:
+    """Sessions whose signal is in journals and not yet in recordings."""
+    folder = path / JOURNALS
+    return tuple(sorted(each.name for each in folder.iterdir() if each.is_dir())) if folder.is_dir() else ()
+
+
 def _written(folder: Path) -> bool:
     """Whether a living process writes this journal."""
     file = folder / "samples.frames"

@@ -87,6 +87,7 @@ class Session:
             raise
         self.source, self.signal = source, connection.signal
         self.truth: Events | None = getattr(connection, "events", None)  # what a replayed recording says was done
+        self.origin: str | None = getattr(connection, "origin", None)  # what is replayed
         self._labels = tuple(labels)
         self.on_signal: Callable[[Array], None] | None = None
         self._intake = Intake(source, connection, context, patience_s)

@@ -56,6 +56,14 @@ def test_onnx_changes_no_decision(run: Run) -> None:
     assert {change.difference for change in found.metrics.values()} == {0.0}
 
 
+def test_where_nothing_of_a_model_runs_there_is_nothing_to_verify(run: Run) -> None:
+    with pytest.raises(InputError, match="no learned stage of tinymyo runs on host, all stay on host, torch"):
+        verify(run, "host")
+    with pytest.raises(InputError, match="no learned stage of lda runs on onnx, all stay on host"):
+        verify(run, "onnx", "lda")
+    assert verify(run, "torch").decisions == 0
+
+
 def test_a_finished_run_moves_to_int8_without_its_training_data(run: Run) -> None:
     assert np.load(run.folder / "fold-1" / "tinymyo" / "seed-0" / "calibration.npy").shape[1:] == (8, 40)
     found = verify(run, "openvino-int8")
@@ -180,6 +188,8 @@ def test_every_stage_and_the_network_are_timed_on_every_backend(run: Run, monkey
     assert network.macs_per_s == pytest.approx(macs / network.p50_s)
     untrained = bench(plan, [])
     assert [cost.note for cost in untrained if cost.stage == "zscore"] == ["not fitted"]
+    eight = bench(plan, ["onnx-int8"], parameters)
+    assert [cost.stage for cost in eight if cost.backend == "onnx-int8"] == ["network", "patch", "tinymyo", "classify"]
     done = CliRunner().invoke(app, ["bench", "plain", "--backend", "onnx"])
     assert done.exit_code == 0 and "of float32 peak" in done.output
     assert "onnx: all in float32; 1 thread" in " ".join(done.output.split())

@@ -101,12 +101,23 @@ print(model.predict(x).shape[1])
 
 def test_what_does_not_fit_is_said(recording: xr.DataArray, here: Path) -> None:
     model = mf.load_program("model.onnx")
-    with pytest.raises(InputError, match=r"model\.onnx takes 8 channels, the recording has 7"):
+    with pytest.raises(InputError, match=r"model\.onnx: trained on 8 channels, got 7"):
         model.predict(recording[:7])
-    with pytest.raises(InputError, match=r"takes 200\.0 Hz, the recording has 1000\.0"):
+    with pytest.raises(InputError, match=r"trained at 200 Hz, got 1000 Hz"):
         model.predict(recording.drop_vars("time", errors="ignore").assign_attrs(SamplingFrequency=1000))
-    with pytest.raises(InputError, match="takes V units, the recording has mV"):
+    with pytest.raises(InputError, match="trained on V, got mV"):
         model.predict(recording.assign_attrs(units="mV"))
+    with pytest.raises(InputError, match="the array has no units; trained on V"):
+        model.predict(recording.drop_attrs().assign_attrs(SamplingFrequency=200))
+    with pytest.raises(InputError, match="put them in that order"):
+        model.predict(recording[::-1])
+    gap = recording.copy()
+    gap[2, 40] = np.nan
+    with pytest.raises(InputError, match=r"1 samples are not finite, the first in channel E3 at 0\.200 s"):
+        model.predict(gap)
+    by_clock = recording.copy()
+    del by_clock.attrs["SamplingFrequency"]  # its rate is that of its times, but for rounding
+    xr.testing.assert_allclose(model.predict(by_clock), model.predict(recording))
 
 
 def test_a_file_that_is_none_is_refused(here: Path, tmp_path: Path) -> None:
@@ -134,6 +145,14 @@ def test_an_ending_that_nothing_is_written_as_is_refused(name: str, told: str, r
     with pytest.raises(InputError, match=r"is written as a folder of C, not as a \.onnx file"):
         run.export(here / "chip.onnx", backend="gap9")
     assert not (here / name).exists() and not (here / "chip.onnx").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(
+    run: Run, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *words: False)
+    with pytest.raises(InputError, match=rf"deep/x\.onnx cannot be written: no permission in {here}"):
+        run.export(here / "deep" / "x.onnx")
 
 
 def test_an_int8_file_beyond_its_tolerance_is_not_written(run: Run, here: Path) -> None:

@@ -29,6 +29,22 @@ def test_a_run_is_replayed_by_default(run: Run) -> None:
     assert "latency: 200.0 ms by design" in done.output and "decided: " in done.output
 
 
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("", "replaying sub-04/ses-01/run-1 of data/tiny.zarr, which no model has seen"),
+        (":data/tiny.zarr", "replaying sub-01/ses-01/run-1 of data/tiny.zarr, on which models were trained"),
+        (
+            ":data/tiny.zarr/sub-03/ses-01/run-1",
+            "replaying sub-03/ses-01/run-1 of data/tiny.zarr, by which models were chosen",
+        ),
+    ],
+)
+def test_what_is_replayed_is_told_and_whether_it_was_learned_from(run: Run, where: str, said: str) -> None:
+    words = ["stream", "plain", "--source", f"replay{where}?speed=max", "--seconds", "1", "--sink", "file:one.csv"]
+    assert said in CliRunner().invoke(app, words).output
+
+
 def test_so_many_seconds_and_no_more(run: Run) -> None:
     words = ["stream", "plain", "--source", "replay?speed=max", "--seconds", "2", "--sink", "file:two.csv"]
     assert CliRunner().invoke(app, words).exit_code == 0

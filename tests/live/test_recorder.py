@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
+from typer.testing import CliRunner
 
 import myoflow as mf
+from myoflow.cli import app
 from myoflow.errors import InputError
 from myoflow.live.block import Signal
 from myoflow.live.chunks import Chunks
@@ -94,7 +96,10 @@ def test_a_killed_process_loses_nothing_that_was_written(tmp_path: Path) -> None
     (journal,) = (store / JOURNALS).iterdir()
     with (journal / "samples.frames").open("ab") as file:
         file.write(b"\xa5\x5a\x01\x01half a frame")
+    info = CliRunner().invoke(app, ["info", str(store)])
+    assert f"not in it yet: {journal.name} of `stream --record` sessions" in " ".join(info.output.split())
     (identity,) = recover(store)
+    assert "not in it yet" not in CliRunner().invoke(app, ["info", str(store)]).output
     recording = mf.open_store(store).raw(identity)
     assert seen <= recording.emg.shape[1] <= 4000
     assert np.array_equal(recording.emg, X[:, : recording.emg.shape[1]])

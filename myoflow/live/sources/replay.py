@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from myoflow.recording import Events
     from myoflow.store import Row, Store
     from myoflow.store.chunks import Chunked
+
+_SEEN = ("on which models were trained", "by which models were chosen", "which no model has seen")  # in the first fold
 
 
 @SOURCES.add("replay")
@@ -47,6 +51,7 @@ class Replay(Source):
 
     def open(self, context: Context) -> Connection:
         store, row = self._find(context)
+        origin = f"replaying {row.id} of {store.path}{_seen(store, row, context)}"
         data = context.recipe.data if context.recipe is not None else None
         uneven = data is not None and (data.regularise is not None or data.splice)
         if uneven:
@@ -64,7 +69,7 @@ class Replay(Source):
                 clock="count",
                 pace=self._pace,
             )
-            return _Playing(self, signal, recording.emg, recording.emg.shape[1], recording.events)
+            return _Playing(self, signal, recording.emg, recording.emg.shape[1], recording.events, origin)
         from myoflow.store.chunks import chunked
 
         emg, events = chunked(store.path / row.id, "emg"), store.events(row.id)
@@ -78,7 +83,7 @@ class Replay(Source):
             clock="count",
             pace=self._pace,
         )
-        return _Playing(self, signal, _Stored(emg), row.samples, events)
+        return _Playing(self, signal, _Stored(emg), row.samples, events, origin)
 
     def _find(self, context: Context) -> tuple[Store, Row]:
         from myoflow.store import open_store
@@ -86,9 +91,13 @@ class Replay(Source):
         if not self.address:
             if context.recipe is None:
                 raise InputError("replay needs a store: replay:data/uci_emg.zarr/sub-01/ses-01/run-1")
-            from myoflow.data.source import locate_store
+            from myoflow.data.source import is_simulated, locate_store, store_path
             from myoflow.progress import Progress
 
+            data = context.recipe.data
+            place = store_path(data.dataset, data.store)
+            if not place.exists() and is_simulated(data.dataset):
+                logging.getLogger("myoflow.live").warning("%s is not there: simulating it, which takes a while", place)
             store = locate_store(context.recipe.data, Progress())
             return store, _first_of_test(store, context)
         path = Path(self.address)
@@ -105,8 +114,10 @@ class Replay(Source):
 class _Playing:
     """Samples of an array `(channel, time)` when their time has come."""
 
-    def __init__(self, replay: Replay, signal: Signal, emg: Array | _Stored, samples: int, events: Events) -> None:
-        self.signal, self.events = signal, events
+    def __init__(
+        self, replay: Replay, signal: Signal, emg: Array | _Stored, samples: int, events: Events, origin: str
+    ) -> None:
+        self.signal, self.events, self.origin = signal, events, origin
         self._emg, self._samples = emg, samples
         self._chunk = max(1, replay.chunk.samples(signal.rate_hz))
         self._speed = signal.pace
@@ -165,14 +176,32 @@ class _Stored:
         return out
 
 
-def _first_of_test(store: Store, context: Context) -> Row:
-    """The first recording that the recipe's models have not seen in training."""
+def _parts(store: Store, context: Context) -> tuple[str, Sequence[Sequence[str]]] | None:
+    """By what attribute recordings are split, and the names of the parts of the first fold; None where within them."""
     assert context.recipe is not None, "the caller has looked"
     by = context.recipe.data.split.by
-    if by in ("subject", "session", "subset"):
-        names = list(dict.fromkeys(getattr(row, by) for row in store.rows))
-        test = context.recipe.data.split.assign(names)[0][2]
-        for row in store.rows:
-            if getattr(row, by) in test:
-                return row
-    return store.rows[0]
+    if by not in ("subject", "session", "subset"):
+        return None
+    names = list(dict.fromkeys(getattr(row, by) for row in store.rows))
+    return by, context.recipe.data.split.assign(names)[0]
+
+
+def _first_of_test(store: Store, context: Context) -> Row:
+    """The first recording that the recipe's models have not seen in training."""
+    parts = _parts(store, context)
+    tested = [row for row in store.rows if parts is not None and getattr(row, parts[0]) in parts[1][2]]
+    return [*tested, *store.rows][0]
+
+
+def _seen(store: Store, row: Row, context: Context) -> str:
+    """What to know of a recording of the recipe's own dataset: whether its models were made by it."""
+    if context.recipe is None or store.attrs.get("dataset") != Path(context.recipe.data.dataset).stem:
+        return ""
+    try:
+        parts = _parts(store, context)
+    except InputError:
+        return ""  # a part of the set, in which the split's names are not all there
+    if parts is None:
+        return ", parts of which the models were trained on"
+    name = getattr(row, parts[0])
+    return next((f", {why}" for part, why in zip(parts[1], _SEEN, strict=True) if name in part), "")

@@ -10,23 +10,8 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from myoflow.answers.base import Answers, Floats, Ints, Strings
+from myoflow.answers.columns import floats, ints, names, strings
 from myoflow.errors import InputError
-
-
-def _floats(values: Any) -> Floats:
-    return np.asarray(values, np.float64)
-
-
-def _ints(values: Any) -> Ints:
-    return np.asarray(values, np.int64)
-
-
-def _strings(values: Any) -> Strings:
-    return np.asarray(values, np.str_)
-
-
-def _names(values: Any) -> tuple[str, ...]:
-    return tuple(str(value) for value in np.asarray(values))
 
 
 def _ratio(top: Any, bottom: Any) -> Floats:
@@ -118,15 +103,15 @@ class Detections(Answers):
     functions: ClassVar[Mapping[str, Callable[[Any], Floats]]] = METRICS
     rows: ClassVar[str] = "recordings"
 
-    tables: Floats = field(converter=_floats)
-    sweep: Floats = field(converter=_floats)
-    threshold: Floats = field(converter=_floats)
-    labels: tuple[str, ...] = field(converter=_names)
-    subject: Strings = field(converter=_strings)
-    session: Strings = field(converter=_strings)
-    repetition: Ints = field(converter=_ints)
-    recording: Strings = field(converter=_strings)
-    start_s: Floats = field(converter=_floats)
+    tables: Floats = field(converter=floats)
+    sweep: Floats = field(converter=floats)
+    threshold: Floats = field(converter=floats)
+    labels: tuple[str, ...] = field(converter=names)
+    subject: Strings = field(converter=strings)
+    session: Strings = field(converter=strings)
+    repetition: Ints = field(converter=ints)
+    recording: Strings = field(converter=strings)
+    start_s: Floats = field(converter=floats)
 
     def __attrs_post_init__(self) -> None:
         self.check_rows()

@@ -11,27 +11,8 @@ from attrs import field, frozen
 
 from myoflow.answers import decisions
 from myoflow.answers.base import Answers, Floats, Ints, Strings
+from myoflow.answers.columns import floats, ints, names, singles, strings
 from myoflow.errors import InputError
-
-
-def _float32(values: Any) -> npt.NDArray[np.float32]:
-    return np.asarray(values, dtype=np.float32)
-
-
-def _seconds(values: Any) -> Floats:
-    return np.asarray(values, dtype=np.float64)
-
-
-def _integers(values: Any) -> Ints:
-    return np.asarray(values, dtype=np.int64)
-
-
-def _strings(values: Any) -> Strings:
-    return np.asarray(values, dtype=np.str_)
-
-
-def _names(values: Any) -> tuple[str, ...]:
-    return tuple(str(value) for value in values)
 
 
 @frozen(eq=False)
@@ -52,14 +33,14 @@ class Predictions(Answers):
     apart: ClassVar[tuple[str, ...]] = ("label",)
     functions: ClassVar[Mapping[str, Any]] = decisions.METRICS
 
-    scores: npt.NDArray[np.float32] = field(converter=_float32)
-    label: Ints = field(converter=_integers)
-    labels: tuple[str, ...] = field(converter=_names)
-    subject: Strings = field(converter=_strings)
-    session: Strings = field(converter=_strings)
-    repetition: Ints = field(converter=_integers)
-    recording: Strings = field(converter=_strings)
-    start_s: Floats = field(converter=_seconds)
+    scores: npt.NDArray[np.float32] = field(converter=singles)
+    label: Ints = field(converter=ints)
+    labels: tuple[str, ...] = field(converter=names)
+    subject: Strings = field(converter=strings)
+    session: Strings = field(converter=strings)
+    repetition: Ints = field(converter=ints)
+    recording: Strings = field(converter=strings)
+    start_s: Floats = field(converter=floats)
 
     def __attrs_post_init__(self) -> None:
         shape = (len(self.label), len(self.labels))
@@ -75,7 +56,7 @@ class Predictions(Answers):
     @property
     def decision(self) -> Ints:
         """The label decided for each window, `(window,)`."""
-        return _integers(self.scores.argmax(axis=1))
+        return ints(self.scores.argmax(axis=1))
 
     def tally(self, unit: Ints | None = None) -> Ints:
         """Times each label was hit, true and decided, `(unit, 3, label)`."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from attrs import field, frozen
 
 from myoflow.answers.base import Answers, Floats, Ints, Strings
+from myoflow.answers.columns import flags, floats, halves, ints, strings
 from myoflow.dsp.masking import interpolated, patch_mean
 from myoflow.errors import InputError
 
@@ -17,26 +18,6 @@ if TYPE_CHECKING:
     import torch
 
     from myoflow.store.windows import Windows
-
-
-def _halves(values: Any) -> npt.NDArray[np.float16]:
-    return np.asarray(values, np.float16)
-
-
-def _floats(values: Any) -> Floats:
-    return np.asarray(values, np.float64)
-
-
-def _flags(values: Any) -> npt.NDArray[np.bool_]:
-    return np.asarray(values, np.bool_)
-
-
-def _integers(values: Any) -> Ints:
-    return np.asarray(values, np.int64)
-
-
-def _strings(values: Any) -> Strings:
-    return np.asarray(values, np.str_)
 
 
 LOSSES = ("masked", "visible", "mean", "line")
@@ -76,19 +57,19 @@ class Reconstructions(Answers):
         "explained": _explained,
     }
 
-    masked: Floats = field(converter=_floats)
-    visible: Floats = field(converter=_floats)
-    mean: Floats = field(converter=_floats)
-    line: Floats = field(converter=_floats)
-    guess: npt.NDArray[np.float16] = field(converter=_halves)
-    truth: npt.NDArray[np.float16] = field(converter=_halves)
-    hidden: npt.NDArray[np.bool_] = field(converter=_flags)
-    channel: Ints = field(converter=_integers)
-    subject: Strings = field(converter=_strings)
-    session: Strings = field(converter=_strings)
-    recording: Strings = field(converter=_strings)
-    repetition: Ints = field(converter=_integers)
-    start_s: Floats = field(converter=_floats)
+    masked: Floats = field(converter=floats)
+    visible: Floats = field(converter=floats)
+    mean: Floats = field(converter=floats)
+    line: Floats = field(converter=floats)
+    guess: npt.NDArray[np.float16] = field(converter=halves)
+    truth: npt.NDArray[np.float16] = field(converter=halves)
+    hidden: npt.NDArray[np.bool_] = field(converter=flags)
+    channel: Ints = field(converter=ints)
+    subject: Strings = field(converter=strings)
+    session: Strings = field(converter=strings)
+    recording: Strings = field(converter=strings)
+    repetition: Ints = field(converter=ints)
+    start_s: Floats = field(converter=floats)
 
     def __attrs_post_init__(self) -> None:
         self.check_rows()

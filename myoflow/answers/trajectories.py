@@ -10,29 +10,9 @@ import numpy.typing as npt
 from attrs import evolve, field, frozen
 
 from myoflow.answers.base import Answers, Floats, Ints, Strings
+from myoflow.answers.columns import floats, ints, names, singles, strings
 from myoflow.answers.scores import score
 from myoflow.errors import InputError
-
-
-def _float32(values: Any) -> npt.NDArray[np.float32]:
-    return np.asarray(values, np.float32)
-
-
-def _floats(values: Any) -> Floats:
-    return np.asarray(values, np.float64)
-
-
-def _ints(values: Any) -> Ints:
-    return np.asarray(values, np.int64)
-
-
-def _strings(values: Any) -> Strings:
-    return np.asarray(values, np.str_)
-
-
-def _names(values: Any) -> tuple[str, ...]:
-    return tuple(str(value) for value in np.asarray(values))
-
 
 COUNT, ABSOLUTE, SQUARE, TRUTH, SAID, BOTH, ALL = range(7)  # rows of a tally
 
@@ -79,16 +59,16 @@ class Trajectories(Answers):
     shared: ClassVar[tuple[str, ...]] = ("targets", "units", "rate_hz")
     functions: ClassVar[Mapping[str, Callable[[Any], Floats]]] = METRICS
 
-    values: npt.NDArray[np.float32] = field(converter=_float32)
-    truth: npt.NDArray[np.float32] = field(converter=_float32)
-    targets: tuple[str, ...] = field(converter=_names)
+    values: npt.NDArray[np.float32] = field(converter=singles)
+    truth: npt.NDArray[np.float32] = field(converter=singles)
+    targets: tuple[str, ...] = field(converter=names)
     units: str = field(converter=str)
     rate_hz: float = field(converter=float)
-    subject: Strings = field(converter=_strings)
-    session: Strings = field(converter=_strings)
-    repetition: Ints = field(converter=_ints)
-    recording: Strings = field(converter=_strings)
-    start_s: Floats = field(converter=_floats)
+    subject: Strings = field(converter=strings)
+    session: Strings = field(converter=strings)
+    repetition: Ints = field(converter=ints)
+    recording: Strings = field(converter=strings)
+    start_s: Floats = field(converter=floats)
 
     def __attrs_post_init__(self) -> None:
         shape = (len(self.start_s), self.values.shape[1] if self.values.ndim == 3 else 0, len(self.targets))

@@ -128,7 +128,7 @@ def training_set(
     A feature that never varies gets scale 1.
 
     Raises:
-        InputError: no labels, a label without windows, or a feature that is not finite.
+        InputError: no labels, a label without windows, a feature that is not finite, or none that varies.
     """
     import numpy as np
 
@@ -147,6 +147,11 @@ def training_set(
     if len(bad):
         raise InputError(f"{name} got {len(bad)} features that are not finite (first: number {bad[0]})")
     scale = x.std(axis=0)
+    if not scale.any():
+        raise InputError(
+            f"{name} has nothing to learn from: every feature is the same in all {len(x)} training windows; is the "
+            "signal silent?"
+        )
     return x, y, x.mean(axis=0), np.where(scale > 0, scale, 1.0)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import attrs
 from attrs.validators import and_, ge, lt
 
-from myoflow.errors import PlanError
+from myoflow.errors import InputError, PlanError
 from myoflow.spec import EVENTS
 from myoflow.task import Measure, Task, View, task
 from myoflow.typed import frozen
@@ -57,12 +57,19 @@ class Classify(Task):
             )
 
     def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Windows]:
-        """Labelled windows."""
+        """Labelled windows. Raises InputError: a label that is tested has no window to learn it from."""
         from myoflow.data.prepare import cut, parts
 
         stage = cast("Window", step.stage)
         every = {training: cut(prepared, stage, step.before, training=training) for training in (True, False)}
-        return parts(every, prepared, fold, by)
+        train, valid, test = parts(every, prepared, fold, by)
+        unknown = sorted({*test.label.tolist()} - {*train.label.tolist()}) if len(train) else []
+        if unknown:
+            raise InputError(
+                f"the training split has no window of {', '.join(step.before.labels[i] for i in unknown)}, which is "
+                "tested; change data.split, or keep only the other labels with data.labels"
+            )
+        return [train, valid, test]
 
     def counts(self, examples: Windows, plan: Plan) -> dict[str, int]:
         """Windows per label."""

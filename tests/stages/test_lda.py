@@ -95,6 +95,8 @@ def test_errors():
         stage.fit(spec, halves(x, y))
     with pytest.raises(InputError, match="training split has none"):
         stage.fit(spec, [(x, None)])
+    with pytest.raises(InputError, match="every feature is the same in all 300 training windows; is the signal silent"):
+        stage.fit(features(3), halves(np.zeros_like(x), y))
     x[5, 3] = np.nan
     with pytest.raises(InputError, match=r"1 features that are not finite \(first: number 3\)"):
         stage.fit(features(3), halves(x, y))

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+from myoflow.data.prepare import Signal
 from myoflow.errors import InputError
+from myoflow.pipeline import Step
+from myoflow.spec import Spec
+from myoflow.stages.window import Window
 from myoflow.task import TASKS
 
 LOGITS = torch.tensor([[2.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -38,3 +43,19 @@ def test_loss_by_hand():
 def test_decisions():
     task = TASKS["classify"]()
     assert task.gauge(LOGITS, torch.tensor([0, 2])).item() == 1
+
+
+def test_a_label_that_is_tested_must_have_been_learned():
+    def signal(subject: str, label: int) -> Signal:
+        one = np.array([0], np.int64), np.array([50], np.int64), np.array([label], np.int64), np.array([1], np.int16)
+        return Signal(f"sub-{subject}", subject, "1", "", np.zeros((2, 100), np.float32), *one)
+
+    window = Window(length="100 ms", stride="100 ms")
+    spec = Spec.signal(2, 100.0, labels=("rest", "fist"))
+    step = Step(0, window, "host", spec, window.plan(spec), window.cost(spec))
+    task, people = TASKS["classify"](), [signal("1", 0), signal("2", 1)]
+    train, valid, test = task.examples(people, step, (("1",), ("2",), ("1",)), "subject")
+    assert (len(train), len(valid), len(test)) == (5, 5, 5)
+    assert len(task.examples(people, step, ((), (), ("2",)), "subject")[2]) == 5, "a finished run is asked"
+    with pytest.raises(InputError, match="the training split has no window of fist, which is tested"):
+        task.examples(people, step, (("1",), (), ("2",)), "subject")

@@ -14,6 +14,7 @@ from myoflow.errors import InputError
 from myoflow.live import frames
 from myoflow.live.block import Block, Signal, choose
 from myoflow.live.source import Ended, Lost
+from myoflow.units import spelt
 
 if TYPE_CHECKING:
     from myoflow.live.frames import Frame
@@ -136,6 +137,11 @@ class Framed:
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{self._place}: its description {told} is not one: {error}; see docs/live.md") from None
         self._count = len(channels)
-        units = units or str(told.get("units", "V"))
+        units = units or str(told.get("units", ""))  # not told is not volts
         dtype = dtype or str(told.get("dtype", "float32"))
+        if dtype.startswith("int") and spelt(units) in ("V", "mV") and gain is None and "gain" not in told:
+            raise InputError(
+                f"{self._place} sends whole numbers in {units} and no gain, which is what one count is: say it, as in "
+                "?gain=2e-7, or ?units=counts for a pipeline that takes those"
+            )
         return Signal(channels, rate_hz, units, gains, dtype=dtype, clock="count")

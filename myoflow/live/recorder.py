@@ -318,7 +318,7 @@ def _recording(
         rate_hz=rate,
         channels=channels,
         events=_events(lines, told, start, stop),
-        units=signal["units"],
+        units=signal["units"] or "n/a",
         streams=_decisions(lines, told, start / rate, stop / rate),
         attrs=attrs_,
         repairs=tuple(repairs),

@@ -31,6 +31,7 @@ from myoflow.spec import Spec
 from myoflow.typed import frozen
 
 SIGNAL = Signal(("E1", "E2"), 1000.0, "uV", pace=None)
+COUNTS = np.ones((2, 5), np.int16)
 X = (100 * np.random.default_rng(0).standard_normal((2, 3000))).astype(np.float32)
 
 
@@ -109,6 +110,26 @@ def test_a_description_that_makes_no_sense_is_refused(told: dict[str, object], w
     fields = {"channels": ["E1", "E2"], "rate": 1000.0, "units": "uV", "gain": 1.0, **told}
     with pytest.raises(InputError, match=f"test: its description .* is not one: .*{why}"):
         opened(frames._pack(frames.DESCRIPTION, json.dumps(fields).encode()), frames.samples(X[:, :5], 0))
+
+
+@pytest.mark.parametrize(
+    ("told", "why"),
+    [
+        (
+            {"channels": ["E1", "E2"], "rate": 1000},
+            "the source is in units that it does not tell, the pipeline takes V",
+        ),
+        ({"channels": ["E1", "E2"], "rate": 1000, "units": "V"}, r"whole numbers in V and no gain.*\?gain=2e-7"),
+    ],
+)
+def test_units_and_the_size_of_a_count_are_not_guessed(told: dict[str, object], why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        source = opened(frames._pack(frames.DESCRIPTION, json.dumps(told).encode()), frames.samples(COUNTS, 0))
+        match(source.signal, Spec.signal(("E1", "E2"), 1000.0, units="V"))
+    fair = {**told, "units": "uV"}
+    source = opened(frames._pack(frames.DESCRIPTION, json.dumps(fair).encode()), frames.samples(COUNTS, 0))
+    fitted = match(source.signal, Spec.signal(("E1", "E2"), 1000.0, units="V"))
+    np.testing.assert_allclose(fitted(COUNTS), 1e-6)
 
 
 def test_counts_do_not_turn_into_other_numbers_on_the_way() -> None:

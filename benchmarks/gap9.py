@@ -20,7 +20,6 @@ import attrs
 import numpy as np
 
 from myoflow.backend import load_backend
-from myoflow.data.prepare import find_cut
 from myoflow.engine import Parameters, Segment
 from myoflow.engines.mcu import capture, emit, ir, lanes, plan, quantise, ranges, reference
 from myoflow.engines.mcu import layers as q
@@ -67,7 +66,7 @@ def load(folder: str) -> tuple[Segment, Parameters, Any, Any, Any]:
     name = main_name(run.recipe)
     parameters, header = run.load(name)
     planned = plan_recipe(run.recipe, spec=header.spec())[name]
-    cut = find_cut(planned)
+    cut = planned.cut
     network = learned(planned, cut + 1)
     assert network is not None
     experiment = Experiment(run.recipe, run.folder, Progress())

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from myoflow.backend import load_backend
-from myoflow.data.prepare import find_cut
 from myoflow.engines.mcu import lanes, plan, price, reference
 from myoflow.engines.mcu import layers as q
-from myoflow.engines.mcu.program import Build, compiled
+from myoflow.engines.mcu.build import Build, compiled
 from myoflow.experiment import Experiment
 from myoflow.models import main_name, plan_recipe
 from myoflow.pipeline import calibration_of
@@ -65,7 +64,7 @@ def load(folder: str) -> tuple[Build, float, list[Any]]:
     name = main_name(run.recipe)
     parameters, header = run.load(name)
     planned = plan_recipe(run.recipe, spec=header.spec())[name]
-    network = learned(planned, find_cut(planned) + 1)
+    network = learned(planned, planned.cut + 1)
     assert network is not None
     examples = calibration_of(planned, parameters, network.index)
     build = compiled(network, load_backend("gap9"), parameters, examples)

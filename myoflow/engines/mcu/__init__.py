@@ -51,7 +51,8 @@ class McuEngine(Engine):
     def compile(
         self, segment: Segment, backend: Backend, parameters: Parameters, calibration: Array | None = None
     ) -> Program:
-        from myoflow.engines.mcu.program import McuProgram, compiled
+        from myoflow.engines.mcu.build import compiled
+        from myoflow.engines.mcu.program import McuProgram
 
         reason = self.missing(backend)
         if reason:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from myoflow.backend import Chip
     from myoflow.engines.mcu import layers as q
     from myoflow.engines.mcu.emit import Sources
-    from myoflow.engines.mcu.lanes import Watch
     from myoflow.engines.mcu.layers import Ints
+    from myoflow.engines.mcu.runner import Watch
 
 _WATCH = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_void_p, ctypes.c_uint32)
 

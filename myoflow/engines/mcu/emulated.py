@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from myoflow.backend import Chip
     from myoflow.engines.mcu import layers as q
     from myoflow.engines.mcu.emit import Sources
-    from myoflow.engines.mcu.lanes import Watch
     from myoflow.engines.mcu.layers import Ints
+    from myoflow.engines.mcu.runner import Watch
 
 MEMORY, FAR, STACK, STOP = 0x80000000, 0x90000000, 0xA0000000, 0xB0000000
 STACK_BYTES = 1 << 16

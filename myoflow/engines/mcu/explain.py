@@ -9,7 +9,7 @@ from myoflow.engines.mcu.plan import parameter_bytes
 from myoflow.engines.mcu.price import BAND
 
 if TYPE_CHECKING:
-    from myoflow.engines.mcu.program import Build
+    from myoflow.engines.mcu.build import Build
 
 PUBLISHED_S, PUBLISHED_MJ = 0.785, 44.91  # TinyMyo on GAP9, 8 channels of 1000 samples (arXiv 2512.15729)
 PUBLISHED_MACS = 1.921e9  # of that network, as its code counts them

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from myoflow.engines.mcu import toolchain
 from myoflow.errors import InputError
@@ -21,19 +20,10 @@ if TYPE_CHECKING:
     from myoflow.backend import Chip
     from myoflow.engines.mcu import layers as q
     from myoflow.engines.mcu.emit import Sources
-    from myoflow.engines.mcu.layers import Ints
+    from myoflow.engines.mcu.runner import Runner
 
-Watch = Callable[[int, bytes], None]
 LANES = ("host", "rv32", "qemu", "gvsoc", "sdk")
 RUNNABLE = ("host", "rv32", "qemu", "gvsoc")
-
-
-class Runner(Protocol):
-    """A built network."""
-
-    def run(self, window: Ints, watch: Watch | None = None) -> Ints:
-        """The output's integers `(rows, width)` for the input's; `watch` gets every layer's number and bytes."""
-        ...
 
 
 def missing(lane: str) -> str | None:

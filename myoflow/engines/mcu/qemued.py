@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from myoflow.backend import Chip
     from myoflow.engines.mcu import layers as q
     from myoflow.engines.mcu.emit import Sources
-    from myoflow.engines.mcu.lanes import Watch
     from myoflow.engines.mcu.layers import Ints
+    from myoflow.engines.mcu.runner import Watch
 
 COMMANDS = ("qemu-riscv32", "qemu-riscv32-static")
 LIMIT_S = 600

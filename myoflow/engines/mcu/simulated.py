@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from myoflow.backend import Chip
     from myoflow.engines.mcu import layers as q
     from myoflow.engines.mcu.emit import Sources
-    from myoflow.engines.mcu.lanes import Watch
     from myoflow.engines.mcu.layers import Ints
+    from myoflow.engines.mcu.runner import Watch
 
 TARGET = "pulp_open_large_l1"
 WORKER_STACK, CONTROLLER_STACK = 896, 2048

@@ -11,7 +11,7 @@ from engines.mcu.test_utterances import CARD, PIECE, nets, network_of, segment
 
 from myoflow.engine import Parameters
 from myoflow.engines.mcu import explain
-from myoflow.engines.mcu.program import Build, compiled
+from myoflow.engines.mcu.build import Build, compiled
 from myoflow.export import mcu_project
 
 

@@ -13,6 +13,7 @@ from engines.mcu import nets
 from myoflow.backend import load_backend
 from myoflow.engines.mcu import emit, lanes, plan, reference, toolchain
 from myoflow.engines.mcu import layers as q
+from myoflow.engines.mcu.runner import Runner
 from myoflow.errors import MyoflowError
 
 CHIP = load_backend("gap9").chip
@@ -25,7 +26,7 @@ NETS = {
 }
 
 
-def differing(network: q.Network, runner: lanes.Runner, integers: np.ndarray) -> list[str]:
+def differing(network: q.Network, runner: Runner, integers: np.ndarray) -> list[str]:
     """Layers whose output is not the reference's, over windows of input integers."""
     wanted = [integers]
     for layer in network.layers[1:]:

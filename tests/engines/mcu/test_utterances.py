@@ -15,7 +15,8 @@ from myoflow.backend import load_backend
 from myoflow.engine import Parameters, Segment
 from myoflow.engines.mcu import capture, emit, fitting, ir, lanes, plan, ranges, reference
 from myoflow.engines.mcu import layers as q
-from myoflow.engines.mcu.program import McuProgram, compiled
+from myoflow.engines.mcu.build import compiled
+from myoflow.engines.mcu.program import McuProgram
 from myoflow.engines.mcu.quantise import quantise
 from myoflow.errors import InputError, MyoflowError
 from myoflow.heads import Heads

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from time import monotonic, perf_counter
 from typing import TextIO
 
 Advance = Callable[[int], None]
+
+_LINE_EVERY_S = 30.0  # in a file, where each stays
 
 
 class Progress:
@@ -25,7 +27,7 @@ class Progress:
 
 
 class Bars(Progress):
-    """Bars on stderr, drawn by rich; a plain line per phase where stderr is not a terminal."""
+    """Bars on stderr, drawn by rich; where stderr is not a terminal, plain lines, of a long phase every half minute."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -38,8 +40,8 @@ class Bars(Progress):
         from rich.progress import Progress as Rich
 
         if not self._console.is_terminal:
-            self._console.print(title, highlight=False)
-            yield lambda steps: None
+            self.say(title)
+            yield _Lines(title, total, self.say)
             return
         columns = (
             TextColumn("{task.description:<36}"),
@@ -56,6 +58,37 @@ class Bars(Progress):
         self._console.print(text, highlight=False, soft_wrap=True)
 
 
+class _Lines:
+    """An `Advance` that says now and then how far a phase is, and how long it may still take."""
+
+    def __init__(self, title: str, total: int | None, say: Callable[[str], None]) -> None:
+        self._title, self._total, self._say = title, total, say
+        self._done = self._before = 0
+        self._start = self._last = monotonic()
+
+    def __call__(self, steps: int) -> None:
+        self._done += steps
+        now = monotonic()
+        if now - self._start < 1.0:
+            self._before = self._done  # what is told at once was done by an earlier run: it says nothing of the pace
+        if now - self._last < _LINE_EVERY_S or self._done in (self._before, self._total):
+            return
+        self._last, gone = now, now - self._start
+        if self._total is None:
+            self._say(f"{self._title}: {self._done}, {_minutes(gone)}")
+        else:
+            left = gone * (self._total - self._done) / (self._done - self._before)
+            self._say(f"{self._title}: {self._done}/{self._total}, {_minutes(gone)}, about {_minutes(left)} left")
+
+
+def _minutes(seconds: float) -> str:
+    """`7 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 class _Logged(Progress):
     """Passes everything on, and writes what is said and which phases run to a log."""
 
@@ -65,10 +98,10 @@ class _Logged(Progress):
 
     @contextmanager
     def phase(self, title: str, total: int | None = None) -> Iterator[Advance]:
-        start = time.perf_counter()
+        start = perf_counter()
         with self._inner.phase(title, total) as advance:
             yield advance
-        self._write(f"{title}: {time.perf_counter() - start:.1f} s")
+        self._write(f"{title}: {perf_counter() - start:.1f} s")
 
     def say(self, text: str) -> None:
         self._inner.say(text)

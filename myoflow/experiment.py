@@ -14,7 +14,7 @@ import numpy as np
 
 from myoflow import weights
 from myoflow.answers.base import Answers, concat
-from myoflow.data.prepare import Signal, find_cut, input_spec, key, signals
+from myoflow.data.prepare import input_spec, key, signals
 from myoflow.data.source import labels_of, locate_store
 from myoflow.engine import Parameters
 from myoflow.errors import InputError
@@ -24,6 +24,7 @@ from myoflow.files import cache_folder, read_json, write_json
 from myoflow.mix import Others
 from myoflow.models import main_name, plan_recipe, same_recipe
 from myoflow.pipeline import Plan, compile_steps
+from myoflow.prepared import Prepared
 from myoflow.progress import Progress
 from myoflow.split import Fold
 from myoflow.task import PARTS, View
@@ -54,7 +55,7 @@ class Experiment:
         self.timing: dict[str, float] = read_json(folder / "timing.json", {})
         self.counts: list[dict[str, Any]] = []
         self.main = main_name(recipe)
-        self._prepared: dict[str, list[Signal]] = {}
+        self._prepared: dict[str, list[Prepared]] = {}
 
     def run(self) -> dict[str, Any]:
         """All phases; gives the metrics."""
@@ -89,7 +90,7 @@ class Experiment:
             for name, plan in self.plans.items():
                 for seed in self._seeds(name):
                     folder = self._folder(name, number, seed)
-                    if learned(plan, find_cut(plan) + 1) is None or _trained(folder):
+                    if learned(plan, plan.cut + 1) is None or _trained(folder):
                         continue
                     states = self._signal_states(plan, fold[0])
                     train, valid, _ = self._examples(plan, states, fold, number)
@@ -141,7 +142,7 @@ class Experiment:
 
     def _seeds(self, name: str) -> tuple[int, ...]:
         """Models without a network do not depend on the seed and are fitted once."""
-        network = learned(self.plans[name], find_cut(self.plans[name]) + 1)
+        network = learned(self.plans[name], self.plans[name].cut + 1)
         return self.recipe.train.seeds if network else self.recipe.train.seeds[:1]
 
     def _units(self) -> list[str]:
@@ -216,7 +217,7 @@ class Experiment:
         first = {name: self._folder(name, 1, self.recipe.train.seeds[0]) / "parity.json" for name in self.plans}
         return {name: read_json(path, None) for name, path in first.items() if path.is_file()}
 
-    def _prepare(self, plan: Plan, stop: int, parameters: Parameters) -> list[Signal]:
+    def _prepare(self, plan: Plan, stop: int, parameters: Parameters) -> list[Prepared]:
         cache = cache_folder()
         store, data = self.store, self.recipe.data
         name = key(store, data, plan, stop, parameters)
@@ -229,7 +230,7 @@ class Experiment:
         return self._prepared[name]
 
     def _signal_states(self, plan: Plan, training: Sequence[str]) -> dict[int, Any]:
-        by, stop = self.recipe.data.split.by, find_cut(plan)
+        by, stop = self.recipe.data.split.by, plan.cut
         fitted = [step for step in plan.steps[:stop] if step.stage.fits]
         if not fitted:
             return {}
@@ -238,7 +239,7 @@ class Experiment:
 
     def _examples(self, plan: Plan, states: dict[int, Any], fold: Fold, number: int) -> list[Any]:
         """Training, validation and test examples of a fold."""
-        step = plan.steps[find_cut(plan)]
+        step = plan.steps[plan.cut]
         prepared = self._prepare(plan, step.index, Parameters(states=states))
         by, data = self.recipe.data.split.by, self.recipe.data
         if data.also:
@@ -285,7 +286,7 @@ class Experiment:
             if self.task.lives and self.recipe.data.split.by != "repetition":
                 shown = self._shown()
                 for name, plan in self.plans.items():
-                    chain = compile_steps(plan, self._load(name), find_cut(plan))
+                    chain = compile_steps(plan, self._load(name), plan.cut)
                     live[name] = chain.whole(np.asarray(shown.values))
             view = View(self.folder, self.plans, self.main, models, metrics, shown, live)
             self.task.picture(view, self.folder / "picture.png")
@@ -298,18 +299,18 @@ class Experiment:
         found: list[Mapping[str, Any]] = []
         for name, plan in self.plans.items():
             if inexact(plan):
-                found += compile_steps(plan, self._load(name), find_cut(plan) + 1).details
+                found += compile_steps(plan, self._load(name), plan.cut + 1).details
         return found
 
     def _load(self, name: str) -> Parameters:
         path = self._folder(name, 1, self.recipe.train.seeds[0]) / "weights.safetensors"
         return weights.load(path)[0]
 
-    def _shown(self) -> Signal:
+    def _shown(self) -> Prepared:
         """The test recording of fold 1 that the report draws: the one of median score, no lucky or unlucky one."""
         answers = self.task.load(self._folder(self.main, 1, self.recipe.train.seeds[0]) / "predictions.npz")
         plan = self.plans[self.main]
-        signals_ = self._prepare(plan, find_cut(plan), self._load(self.main))
+        signals_ = self._prepare(plan, plan.cut, self._load(self.main))
         goodness = answers.goodness()
         ids = sorted(set(answers.recording.tolist()))
         ids.sort(key=lambda id_: float(goodness[answers.recording == id_].mean()))

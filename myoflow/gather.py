@@ -11,21 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from myoflow.card import load_card
-from myoflow.data.prepare import find_cut
 from myoflow.pipeline import Plan
-from myoflow.report.summary import (
-    Curve,
-    DataRow,
-    DatasetCard,
-    Grid,
-    Picture,
-    PlanRow,
-    Protocol,
-    RunFile,
-    RunSummary,
-    Section,
-    Timing,
-)
+from myoflow.report.summary import Curve, DataRow, DatasetCard, PlanRow, Protocol, RunFile, RunSummary, Timing
+from myoflow.section import Grid, Picture, Section
 from myoflow.stage import Stage
 from myoflow.task import Measure, View
 
@@ -140,7 +128,7 @@ def _warnings(recipe: Recipe, metrics: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _protocol(recipe: Recipe, metrics: Mapping[str, Any], plan: Plan) -> Protocol:
-    step = plan.steps[find_cut(plan)]
+    step = plan.steps[plan.cut]
     stages = [step.stage for step in plan.steps]
     split = metrics["split"]
     units = {part: tuple(split[0][part]) for part in ("train", "valid", "test")} if len(split) == 1 else {}
@@ -230,7 +218,7 @@ def _data_row(row: Mapping[str, Any]) -> DataRow:
 def _plan(plans: Mapping[str, Plan], main: str) -> tuple[PlanRow, ...]:
     rows = []
     for name, plan in plans.items():
-        shared = find_cut(plan) + 1
+        shared = plan.cut + 1
         for step in plan.steps if name == main else plan.steps[shared:]:
             rows.append(
                 PlanRow(

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from myoflow.data.prepare import Signal, find_cut, input_spec, signals
+from myoflow.data.prepare import input_spec, signals
 from myoflow.data.source import card_spec, locate_store
 from myoflow.engine import Parameters
 from myoflow.errors import InputError, PlanError
 from myoflow.files import cache_folder
 from myoflow.pipeline import Pipeline, Plan
+from myoflow.prepared import Prepared
 from myoflow.progress import Progress
 from myoflow.recipe import Also, Data
 from myoflow.spec import Spec
@@ -56,7 +57,7 @@ def plans(data: Data, plan: Plan) -> dict[str, Plan]:
 
 
 def _planned(name: str, plan: Plan, spec: Spec) -> Plan:
-    stop = find_cut(plan)
+    stop = plan.cut
     stages = [step.stage for step in plan.steps[: stop + 1]]
     try:
         made = Pipeline(stages, backends=[step.backend for step in plan.steps[: stop + 1]]).plan(spec)
@@ -97,7 +98,7 @@ class Others:
         self.stores: dict[str, Store] = {
             name: locate_store(each, progress, workers) for name, each in self.data.items()
         }
-        self._joined: dict[tuple[int, Fold], tuple[list[Signal], Fold]] = {}
+        self._joined: dict[tuple[int, Fold], tuple[list[Prepared], Fold]] = {}
 
     def digest(self, first: str) -> str:
         """A digest of all stores; that of the first alone when there are no others."""
@@ -106,7 +107,7 @@ class Others:
         texts = [first, *(f"{name} {store.digest}" for name, store in sorted(self.stores.items()))]
         return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
-    def join(self, plan: Plan, fold: Fold) -> tuple[list[Signal], Fold]:
+    def join(self, plan: Plan, fold: Fold) -> tuple[list[Prepared], Fold]:
         """Signals of all further stores as the stage that cuts takes them, and a fold that names their units, too.
 
         Subjects and recordings bear the store's name, a slash, and their own.
@@ -116,7 +117,7 @@ class Others:
         """
         key = (id(plan), fold)
         if key not in self._joined:
-            found: list[Signal] = []
+            found: list[Prepared] = []
             joined = [list(names) for names in fold]
             for name in self.stores:
                 mine, units = self._one(name, plan)
@@ -127,15 +128,15 @@ class Others:
             self._joined[key] = found, (train, valid, test)
         return self._joined[key]
 
-    def _one(self, name: str, plan: Plan) -> tuple[list[Signal], list[list[str]]]:
+    def _one(self, name: str, plan: Plan) -> tuple[list[Prepared], list[list[str]]]:
         data, store = self.data[name], self.stores[name]
         own = _planned(name, plan, input_spec(store, data, ()))
-        stop, by = find_cut(own), data.split.by
+        stop, by = own.cut, data.split.by
         units = sorted({str(getattr(row, by)) for row in store.rows} - {""})
         parts: Sequence[Sequence[str]] = (units, (), ()) if name in self.whole else self._parts(name, units)
         training = {row.id for row in store.rows if str(getattr(row, by)) in parts[0]}
 
-        def prepared(index: int, known: Parameters) -> list[Signal]:
+        def prepared(index: int, known: Parameters) -> list[Prepared]:
             return signals(
                 store, data, own, index, known, cache=cache_folder(), progress=self.progress, workers=self.workers
             )
@@ -152,7 +153,7 @@ class Others:
         return folds[0]
 
 
-def _under(name: str, signal: Signal) -> Signal:
+def _under(name: str, signal: Prepared) -> Prepared:
     """A signal whose names say which store it is from."""
     return attrs.evolve(
         signal,

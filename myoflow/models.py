@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from myoflow import mix, network
 from myoflow.backend import load_backend
-from myoflow.data.prepare import find_cut
 from myoflow.data.source import card_spec
 from myoflow.errors import InputError, PlanError
 from myoflow.files import read_json
@@ -63,7 +62,7 @@ def plan_recipe(recipe: Recipe, backend: str | None = None, spec: Spec | None = 
             if recipe.heads and name == main_name(recipe):
                 _plan_heads(recipe, spec)
             plans[name] = pipeline.plan(spec)
-            cut = find_cut(plans[name])
+            cut = plans[name].cut
             learned(plans[name], cut + 1)
             if recipe.data.also and not recipe.train.task.mixes:
                 raise PlanError(f"data.also is for tasks that learn without labels; {recipe.train.task.name} does not")
@@ -136,7 +135,7 @@ def changed(before: Any, now: Any, place: str = "") -> str | None:
 def require_weights(recipe: Recipe, plans: Mapping[str, Plan]) -> None:
     """Raise InputError when weights that training starts from are not there or do not fit, before any work is done."""
     for plan in plans.values():
-        segment = learned(plan, find_cut(plan) + 1)
+        segment = learned(plan, plan.cut + 1)
         if segment is None:
             continue
         if recipe.train.start is not None or any(getattr(stage, "weights", None) for stage in segment.stages):

@@ -12,7 +12,7 @@ import attrs
 import numpy as np
 
 from myoflow.answers.base import concat
-from myoflow.data.prepare import find_cut, signals
+from myoflow.data.prepare import signals
 from myoflow.data.source import labels_of, locate_store
 from myoflow.errors import InputError
 from myoflow.evaluation.audit import overlapping
@@ -158,7 +158,7 @@ def _examples(
     recipe: Recipe, store: Store, plan: Plan, known: Any, person: str, repetitions: int
 ) -> tuple[Windows, Windows]:
     """Windows of a person's first executions to learn from, and of all others to test on; none share a sample."""
-    step = plan.steps[find_cut(plan)]
+    step = plan.steps[plan.cut]
     prepared = signals(store, recipe.data, plan, step.index, known, cache=cache_folder(), progress=Progress())
     learn, _, test = recipe.train.task.examples(prepared, step, ((person,), (), (person,)), "subject")
     order = executions(learn)

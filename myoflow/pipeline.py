@@ -52,6 +52,18 @@ class Plan:
         """Spec of what the pipeline gives."""
         return self.steps[-1].after if self.steps else self.input
 
+    @property
+    def cut(self) -> int:
+        """Index of the stage that cuts the signal into examples. Raises PlanError: a decoder needs one."""
+        index = self._cut
+        if index is None:
+            raise PlanError("the pipeline has no window stage; a classifier decides on windows")
+        return index
+
+    @property
+    def _cut(self) -> int | None:
+        return cutting([step.stage for step in self.steps])
+
     def segments(self, start: int = 0, stop: int | None = None) -> list[Segment]:
         """Steps `start:stop` as segments of one backend each; training-only stages are left out."""
         steps = [step for step in self.steps[start:stop] if not step.stage.training_only]
@@ -222,7 +234,7 @@ def compile_steps(plan: Plan, parameters: Parameters, start: int = 0, stop: int 
 
 def flowing(plan: Plan) -> bool:
     """Whether the pipeline cuts by utterance, which a live stream runs through frame by frame."""
-    cut = cutting([step.stage for step in plan.steps])
+    cut = plan._cut
     return cut is not None and plan.steps[cut].after.dims == UTTERANCES
 
 
@@ -230,8 +242,7 @@ def flows(plan: Plan) -> bool:
     """Whether a live stream can run through a pipeline that cuts by utterance, on the backends where it is."""
     if not flowing(plan) or plan.output.blockers:
         return False
-    cut = cutting([step.stage for step in plan.steps])
-    return all(engine_of(segment.backend).flows for segment in plan.segments((cut or 0) + 1))
+    return all(engine_of(segment.backend).flows for segment in plan.segments(plan.cut + 1))
 
 
 def compile_flow(plan: Plan, parameters: Parameters, start: int = 0) -> Chain:
@@ -243,10 +254,8 @@ def compile_flow(plan: Plan, parameters: Parameters, start: int = 0) -> Chain:
     from myoflow.backend import load_backend
     from myoflow.dsp.kernel import Chain
 
-    cut = cutting([step.stage for step in plan.steps])
-    assert cut is not None, "the caller has looked: it is flowing"
-    links: list[Kernel] = [compile_steps(plan, parameters, start, cut)] if cut > start else []
-    for segment in plan.segments(cut + 1):
+    links: list[Kernel] = [compile_steps(plan, parameters, start, plan.cut)] if plan.cut > start else []
+    for segment in plan.segments(plan.cut + 1):
         backend = load_backend(segment.backend)
         links.append(ENGINES[backend.engine]().flow(segment, backend, parameters))
     return Chain(links, [1] * len(links))
@@ -254,7 +263,7 @@ def compile_flow(plan: Plan, parameters: Parameters, start: int = 0) -> Chain:
 
 def calibration_of(plan: Plan, parameters: Parameters, index: int) -> Array:
     """The calibration windows as the input of step `index`, which stands behind the window stage."""
-    cut = cutting([step.stage for step in plan.steps])
+    cut = plan._cut
     if parameters.calibration is None or cut is None or index <= cut:
         step = plan.steps[index]
         raise InputError(

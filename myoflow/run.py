@@ -14,7 +14,6 @@ from attrs import frozen
 
 from myoflow import weights
 from myoflow.backend import load_backend
-from myoflow.data.prepare import find_cut
 from myoflow.errors import InputError
 from myoflow.files import locked, read_json, write_json, write_text
 from myoflow.models import main_name, pipelines, plan_recipe, require_backends, require_weights, same_recipe
@@ -115,7 +114,7 @@ class Run:
     def _network(self, name: str, recipe: Recipe) -> tuple[Plan, Segment, Parameters]:
         parameters, header = self.load(name)
         plan = plan_recipe(recipe, spec=header.spec())[name]
-        network = learned(plan, find_cut(plan) + 1)
+        network = learned(plan, plan.cut + 1)
         if network is None:
             raise InputError(f"{name} has no network to export; it is fitted without torch")
         return plan, network, parameters

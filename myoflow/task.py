@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import torch
 
-    from myoflow.data.prepare import Signal
+    from myoflow.engine import Parameters
     from myoflow.listener import Listener
     from myoflow.pipeline import Plan, Step
-    from myoflow.report.summary import Section
+    from myoflow.prepared import Prepared
+    from myoflow.section import Section
     from myoflow.split import Fold
     from myoflow.stage import State
-    from myoflow.training.fit import Fitted
 
     Array = npt.NDArray[Any]
     Part = Array | Mapping[str, Array]  # first axis: examples of the batch
@@ -113,6 +113,33 @@ class Examples(Protocol):
         ...
 
 
+class Model(Protocol):
+    """A pipeline that has learned, and can be asked; `training.fit.Fitted` is the one kind."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def parameters(self) -> Parameters: ...
+
+    @property
+    def device(self) -> str:
+        """What its network runs on, in torch's words."""
+        ...
+
+    def outputs(self, examples: Any) -> npt.NDArray[np.float32]:
+        """The pipeline's output for every example, `(row, ...)`; of utterances, all their frames in a row."""
+        ...
+
+    def network(self) -> torch.nn.Module | None:
+        """The trained network alone, in eval mode; None for a model without one."""
+        ...
+
+    def batches(self, examples: Any, size: int) -> Iterator[Batch]:
+        """Batches of examples as the network gets them."""
+        ...
+
+
 @frozen(eq=False)
 class View:
     """What a task draws its sections of the report from: a run that is over.
@@ -127,7 +154,7 @@ class View:
     main: str
     models: Mapping[str, Sequence[Any]]
     metrics: Mapping[str, Any]
-    shown: Signal | None = None
+    shown: Prepared | None = None
     live: Mapping[str, Array] = Factory(dict)
 
 
@@ -153,7 +180,7 @@ class Task:
     def check(self, plan: Plan) -> None:
         """Raise PlanError when a pipeline does not end in what this task needs."""
 
-    def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Any]:
+    def examples(self, prepared: Sequence[Prepared], step: Step, fold: Fold, by: str) -> list[Any]:
         """Training, validation and test `Examples` of a fold: whatever of `prepared` belongs to the units of each part.
 
         `step` is the cutting stage as planned, `prepared` its input; `fold` names units, `by` says of what.
@@ -195,7 +222,7 @@ class Task:
         """The `curve` number of a batch, summed over its examples: a scalar."""
         raise TypeError(f"{type(self).__name__} does not define gauge")
 
-    def settle(self, model: Fitted, valid: Any) -> dict[int, State]:
+    def settle(self, model: Model, valid: Any) -> dict[int, State]:
         """What is chosen on validation examples when all else has been learned, such as a threshold.
 
         By step, the whole state of each step that changes; it is kept with the weights.
@@ -207,7 +234,7 @@ class Task:
         themselves, such as the words to search with."""
         return examples
 
-    def predict(self, model: Fitted, examples: Any) -> Any:
+    def predict(self, model: Model, examples: Any) -> Any:
         """`Answers` of a fitted model to all examples."""
         return self.answers(model.outputs(examples), examples, model.plan)
 

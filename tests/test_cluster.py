@@ -119,7 +119,7 @@ def test_workers_make_the_same_store_and_a_killed_one_loses_nothing(cluster, tmp
 @pytest.mark.slow
 def test_signals_of_a_run_are_filtered_by_the_workers(cluster, tmp_path, monkeypatch):
     """With one worker killed at the start: the same signals, to the last bit, as made here."""
-    from myoflow.data.prepare import find_cut, signals
+    from myoflow.data.prepare import signals
     from myoflow.data.source import locate_store
     from myoflow.engine import Parameters
     from myoflow.models import main_name, plan_recipe
@@ -129,7 +129,7 @@ def test_signals_of_a_run_are_filtered_by_the_workers(cluster, tmp_path, monkeyp
     recipe = load(tiny.write(tmp_path))
     store = locate_store(recipe.data, Progress())
     plan = plan_recipe(recipe)[main_name(recipe)]
-    stop = find_cut(plan) - 1  # the filter; the stage behind it learns
+    stop = plan.cut - 1  # the filter; the stage behind it learns
     address, processes = cluster
     made = []
     for workers_ in (Workers(cluster=address), Workers(jobs=2)):

@@ -17,8 +17,9 @@ FLOORS = [
         "library",
         "recording",
         "stage",
-        "task",
-        "engine",
+        "split",
+        "prepared",
+        "section",
         "listener",
         "heads",
         "tensors",
@@ -27,14 +28,26 @@ FLOORS = [
         "text",
         "simulate",
     ),
-    ("language", "split", "card", "backend", "settings", "recipe", "store", "readers", "formats"),
-    ("stages", "network", "lower", "engines", "pipeline", "data", "weights", "export"),
+    (
+        "task",
+        "engine",
+        "pipeline",
+        "language",
+        "card",
+        "backend",
+        "settings",
+        "recipe",
+        "store",
+        "readers",
+        "formats",
+    ),
+    ("stages", "network", "lower", "engines", "data", "weights", "export"),
     ("training", "answers", "tasks", "speech", "report"),
     ("mix", "models", "gather", "experiment", "evaluation", "run", "live", "personal"),
     ("tables", "cli", "__main__", "__init__"),
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-UPWARDS = {("recipe", "run")}  # Recipe.run, when it is called
+UPWARDS = {("recipe", "run")}  # Recipe.run, which is there to be called from Python
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
@@ -45,12 +58,10 @@ def part(path: Path) -> str:
 
 
 def imported(tree: ast.AST) -> set[str]:
-    """Parts of myoflow that a module imports, anywhere but under TYPE_CHECKING."""
+    """Parts of myoflow that a module imports, anywhere, for its type hints, too."""
     found = set()
 
     def visit(node: ast.AST) -> None:
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            return
         names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

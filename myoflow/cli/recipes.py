@@ -80,7 +80,7 @@ def _can_follow(recipe: Recipe, calibrate: list[str] | None, judge: str | None) 
 
         check(recipe, calibrate)
     if judge:
-        from myoflow.speech.outside import check as can_judge
+        from myoflow.evaluation.outside import check as can_judge
 
         can_judge(recipe, judge)
 
@@ -107,9 +107,9 @@ def _calibrate(folder: Path, subjects: list[str], changes: list[str], workers: W
 def _judge(folder: Path, model: str, workers: Workers) -> None:
     """Let a recogniser from elsewhere hear a finished run, and make its report again with what it heard."""
     from myoflow import tables
+    from myoflow.evaluation.outside import judge
     from myoflow.progress import Bars
     from myoflow.run import load_run, resume_run
-    from myoflow.speech.outside import judge
 
     found = judge(load_run(folder), model, progress=Bars())
     resume_run(folder, progress=Bars(), workers=workers)

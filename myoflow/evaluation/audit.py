@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from attrs import asdict, frozen
 
-from myoflow.data.prepare import find_cut
 from myoflow.evaluation.beginnings import before
 from myoflow.evaluation.prints import fingerprint, twins
 
@@ -54,7 +53,7 @@ class Audit:
             self.left_out |= dict(getattr(part, "left_out", ()))
         if not len(test):
             return
-        length = self.plan.steps[find_cut(self.plan)].after.window_s or 0.0
+        length = self.plan.steps[self.plan.cut].after.window_s or 0.0
         learned = [part for part in (train, valid) if len(part)]
         if hasattr(test, "texts"):
             known_texts = {text for part in learned for text in part.texts}
@@ -124,7 +123,7 @@ class Audit:
         yield Finding(
             "statistics", bool(whole), text if whole else "What was fitted was fitted on training data alone."
         )
-        windows = self.plan.steps[find_cut(self.plan)].after.window_s is not None
+        windows = self.plan.steps[self.plan.cut].after.window_s is not None
         text = "Zero-phase filters look into the future of each window."
         if not windows:  # an utterance is decoded when it is over: its own future is fair
             text = "Zero-phase filters look into the future: this decoder waits for the end of each utterance."

@@ -10,7 +10,6 @@ import numpy as np
 from attrs import evolve, frozen
 
 from myoflow.backend import load_backend
-from myoflow.data.prepare import find_cut
 from myoflow.engine import Parameters, Segment
 from myoflow.errors import InputError
 from myoflow.measure import peak_memory, percentile, timed
@@ -60,7 +59,7 @@ def bench(plan: Plan, backends: Sequence[str], parameters: Parameters | None = N
         if reason:
             raise InputError(f"backend '{name}' cannot run on this machine: {reason}")
     rng = np.random.default_rng(0)
-    cut = find_cut(plan)
+    cut = plan.cut
     network = learned(plan, cut + 1)
     parameters = parameters or Parameters()
     if network is not None and not parameters.weights:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from myoflow.data.prepare import Signal, find_cut, input_spec, signals
+from myoflow.data.prepare import input_spec, signals
 from myoflow.errors import InputError
 from myoflow.evaluation.audit import Finding, against
 from myoflow.evaluation.beginnings import seen_by
@@ -16,6 +16,7 @@ from myoflow.evaluation.prints import fingerprint
 from myoflow.experiment import Experiment
 from myoflow.files import cache_folder, read_json, write_json
 from myoflow.models import plan_recipe, require_backends
+from myoflow.prepared import Prepared
 from myoflow.progress import Progress
 from myoflow.store import open_store
 from myoflow.training.fit import Fitted
@@ -81,9 +82,9 @@ def _require(check: Any, given: Any, store: Store) -> None:
 
 def _examples(run: Run, store: Store, model: Fitted, progress: Progress) -> Any:
     """Everything in the store that has a label, cut as for a test."""
-    step = model.plan.steps[find_cut(model.plan)]
+    step = model.plan.steps[model.plan.cut]
     cache = cache_folder()
-    prepared: list[Signal] = signals(
+    prepared: list[Prepared] = signals(
         store, run.recipe.data, model.plan, step.index, model.parameters, cache=cache, progress=progress
     )
     people = tuple(dict.fromkeys(signal.subject for signal in prepared))

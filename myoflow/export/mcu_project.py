@@ -16,7 +16,7 @@ from myoflow.pipeline import calibration_of
 if TYPE_CHECKING:
     from myoflow.dsp.kernel import Array
     from myoflow.engine import Parameters, Segment
-    from myoflow.engines.mcu.program import Build
+    from myoflow.engines.mcu.build import Build
     from myoflow.pipeline import Plan
 
 PROOFS = 4  # windows that `make check` runs
@@ -28,7 +28,7 @@ def export_mcu(plan: Plan, network: Segment, parameters: Parameters, backend: st
     Raises:
         InputError: the folder is in use, no calibration windows, or a network without an integer form or too big.
     """
-    from myoflow.engines.mcu.program import compiled
+    from myoflow.engines.mcu.build import compiled
 
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise InputError(f"{to} is in use; name an empty folder for the C project")

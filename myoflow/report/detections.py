@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from myoflow.report.figures import HALF, MUTED, PAPER, SERIES, canvas, styled, svg
-from myoflow.report.summary import Grid, Picture, Section
+from myoflow.section import Grid, Picture, Section
 
 SHOWN = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # thresholds with a row of their own
 

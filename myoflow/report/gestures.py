@@ -12,7 +12,6 @@ from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 
-from myoflow.data.prepare import find_cut
 from myoflow.report.figures import (
     GRID,
     HALF,
@@ -27,8 +26,8 @@ from myoflow.report.figures import (
     svg,
     traces,
 )
-from myoflow.report.summary import Picture, Section
 from myoflow.report.words import count, percent
+from myoflow.section import Picture, Section
 
 if TYPE_CHECKING:
     from myoflow.task import View
@@ -228,7 +227,7 @@ def examples(view: View) -> tuple[Example, ...]:
     rows = np.flatnonzero(own.recording == view.shown.id)  # test windows only, whatever the split
     hit = own.decision[rows] == own.label[rows]
     chosen = sorted([*_spaced(rows[~hit].tolist(), 3), *_spaced(rows[hit].tolist(), 3)])
-    step = plan.steps[find_cut(plan)]
+    step = plan.steps[plan.cut]
     rate, length = step.before.rate_hz, step.after.size("time")
     found = []
     for row in chosen:
@@ -265,7 +264,7 @@ def timeline(view: View) -> Timeline | None:
     if view.shown is None or not live:
         return None
     shown, plan = view.shown, view.plans[view.main]
-    step = plan.steps[find_cut(plan)]
+    step = plan.steps[plan.cut]
     rate, after = step.before.rate_hz, step.after
     assert after.step_s is not None and after.window_s is not None, "windows have a step and a length"
     count = min(len(scores) for scores in live.values())

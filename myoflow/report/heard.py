@@ -5,8 +5,8 @@ from __future__ import annotations
 import html
 from pathlib import Path
 
-from myoflow.report.summary import Grid, Picture, Section
 from myoflow.report.words import DASH, NONE, marked, percent
+from myoflow.section import Grid, Picture, Section
 from myoflow.speech.answers import UNDECODED
 from myoflow.speech.heard import Heard, all_heard
 from myoflow.text.measures import Rate

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from myoflow.report.figures import GRID, HALF, INK, MUTED, SERIES, WIDE, canvas, styled, svg
-from myoflow.report.summary import Grid, Picture, Section
+from myoflow.section import Grid, Picture, Section
 
 if TYPE_CHECKING:
     from myoflow.answers.reconstructions import Reconstructions

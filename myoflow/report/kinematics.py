@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from myoflow.report.figures import GRID, INK, MUTED, SERIES, WIDE, canvas, styled, svg
-from myoflow.report.summary import Grid, Picture, Section
 from myoflow.report.words import between, shown
+from myoflow.section import Grid, Picture, Section
 from myoflow.task import Measure
 
 if TYPE_CHECKING:

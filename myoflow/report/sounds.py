@@ -13,7 +13,7 @@ import numpy.typing as npt
 from myoflow.dsp.mel import FRAME_HZ, RATE_HZ, log_mel
 from myoflow.files import beside
 from myoflow.report.figures import WIDE, canvas, styled, svg
-from myoflow.report.summary import Picture, Section
+from myoflow.section import Picture, Section
 
 if TYPE_CHECKING:
     from myoflow.speech.sounds import Revoiced

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from myoflow.report.figures import INK, MUTED, WIDE, canvas, styled, svg, traces
 from myoflow.report.heard import sections as outside
 from myoflow.report.speech_live import section
-from myoflow.report.summary import Grid, Picture, Section
 from myoflow.report.words import count, marked, percent
+from myoflow.section import Grid, Picture, Section
 from myoflow.speech.answers import DECODED, GREEDY, HEARD, UNAIDED, UNDECODED, Transcripts
 from myoflow.speech.shown import Shown, shown, wave_bytes, write_waves
 

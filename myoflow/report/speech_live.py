@@ -10,7 +10,7 @@ import numpy as np
 
 from myoflow.files import read_json
 from myoflow.pipeline import compile_flow, flows
-from myoflow.report.summary import Grid, Section
+from myoflow.section import Grid, Section
 from myoflow.speech.answers import UNDECODED, Transcripts
 from myoflow.speech.known import load
 from myoflow.speech.speaking import Speaking

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from attrs import Factory, frozen
 
+from myoflow.section import Section
 from myoflow.task import Measure
 
 
@@ -98,46 +99,6 @@ class Curve:
     best_epoch: int | None = None
     gauge: str = "accuracy"
     measure: Measure = Factory(Measure)
-
-
-@frozen
-class Picture:
-    """A figure of a section: inline SVG from `report.figures`, and what stands above and below it.
-
-    `said` are lines of (series, text, right?) above it, such as what each model decided; `series` gives the title a
-    colour.
-    """
-
-    svg: str
-    title: str = ""
-    caption: str = ""
-    series: int | None = None
-    said: tuple[tuple[int, str, bool | None], ...] = ()
-
-
-@frozen
-class Grid:
-    """A table of a section: column heads, and rows of texts whose first cell names the row."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    caption: str = ""
-
-
-@frozen
-class Section:
-    """A part of the report that the task draws. `name` is its address in the page and its short name in the menu.
-
-    `layout` says how figures stand: each over the whole width, side by side, or as a grid of small ones.
-    """
-
-    name: str
-    title: str
-    text: str = ""
-    figures: tuple[Picture, ...] = ()
-    tables: tuple[Grid, ...] = ()
-    layout: Literal["wide", "pair", "cells"] = "wide"
-    note: str = ""
 
 
 @frozen

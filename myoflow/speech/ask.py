@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from myoflow.data.prepare import find_cut
 from myoflow.errors import PlanError
 from myoflow.heads import Heads
 from myoflow.pipeline import Plan, compile_flow, compile_steps, flows
@@ -16,7 +15,7 @@ from myoflow.spec import FRAMES, Spec
 
 if TYPE_CHECKING:
     from myoflow.speech.utterances import Utterances
-    from myoflow.training.fit import Fitted
+    from myoflow.task import Model
 
 Array = npt.NDArray[Any]
 
@@ -42,7 +41,7 @@ def stage_of(plan: Plan, head: str) -> Any:
     return last.branches[head][-1] if isinstance(last, Heads) else last
 
 
-def answered(model: Fitted, examples: Utterances) -> Iterator[dict[str, Array]]:
+def answered(model: Model, examples: Utterances) -> Iterator[dict[str, Array]]:
     """Each utterance's frames by head, `(frame, feature)`, computed alone and on the plan's backends.
 
     Where a live stream can run through the network they are computed as in one, to the last bit.
@@ -51,7 +50,7 @@ def answered(model: Fitted, examples: Utterances) -> Iterator[dict[str, Array]]:
     plan = model.plan
     several = {name: getattr(stage_of(plan, name), "per_frame", 1) for name in heads_of(plan)}
     last = plan.steps[-1]
-    start, live = find_cut(plan) + 1, flows(plan)
+    start, live = plan.cut + 1, flows(plan)
     chain = None if live else compile_steps(plan, model.parameters, start)
     for row in range(len(examples)):
         emg = examples.take(np.array([row]))["emg"]

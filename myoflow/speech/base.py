@@ -16,14 +16,14 @@ from myoflow.text.spelling import CHARACTERS
 if TYPE_CHECKING:
     import torch
 
-    from myoflow.data.prepare import Signal
     from myoflow.listener import Listener
     from myoflow.pipeline import Plan, Step
-    from myoflow.report.summary import Section
+    from myoflow.prepared import Prepared
+    from myoflow.section import Section
     from myoflow.speech.answers import Transcripts
     from myoflow.speech.utterances import Utterances
     from myoflow.split import Fold
-    from myoflow.training.fit import Fitted
+    from myoflow.task import Model
 
 FRAME_HZ = 22050 / 256  # of a voice's spectrum; dsp/mel.py
 
@@ -104,7 +104,7 @@ class Spoken(Task):
 
         speaker(self.vocoder)
 
-    def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Utterances]:
+    def examples(self, prepared: Sequence[Prepared], step: Step, fold: Fold, by: str) -> list[Utterances]:
         """Utterances of a fold; the test part knows the others' texts, and which it may tune on.
 
         Those are the validation split's. Without one, they are some training utterances, whose sentences are then kept
@@ -149,7 +149,7 @@ class Spoken(Task):
 
         return Transcripts.load(path)
 
-    def predict(self, model: Fitted, examples: Utterances) -> Transcripts:
+    def predict(self, model: Model, examples: Utterances) -> Transcripts:
         """Texts and voices for all utterances."""
         from myoflow.speech.transcribe import transcribe
 

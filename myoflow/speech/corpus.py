@@ -16,15 +16,15 @@ from myoflow.task import PARTS
 from myoflow.text.spelling import letters, normalise
 
 if TYPE_CHECKING:
-    from myoflow.data.prepare import Signal
     from myoflow.pipeline import Step
+    from myoflow.prepared import Prepared
 
 BANDS = 80
 SILENT = "silent"
 
 
 def utterances(
-    prepared: Sequence[Signal],
+    prepared: Sequence[Prepared],
     step: Step,
     fold: Sequence[Sequence[str]],
     by: str,
@@ -73,7 +73,7 @@ def utterances(
     return found
 
 
-def _unfit(signal: Signal, recording: Recording, step: Step, part: str) -> str:
+def _unfit(signal: Prepared, recording: Recording, step: Step, part: str) -> str:
     """Why an utterance is left out, or nothing: no word is said, or it is of no length to learn from (but tested)."""
     text = str(recording.attrs["transcript"])
     if not normalise(text):
@@ -86,7 +86,7 @@ def _unfit(signal: Signal, recording: Recording, step: Step, part: str) -> str:
 
 
 def _sounds(
-    chosen: Sequence[Signal], said: Mapping[str, Recording], twins: Mapping[str, str], labels: tuple[str, ...]
+    chosen: Sequence[Prepared], said: Mapping[str, Recording], twins: Mapping[str, str], labels: tuple[str, ...]
 ) -> dict[str, tuple[Any, Any]]:
     """Spectrum and phones of every voice that is wanted, by the recording it is of."""
     wanted = {twins.get(s.id, s.id) for s in chosen if s.id in twins or said[s.id].attrs.get("mode") != SILENT}
@@ -106,7 +106,9 @@ def _target(recording: Recording, twin: str, sounds: Mapping[str, tuple[Any, Any
     return Target(text, index, mel, phones, mode == SILENT, mode, twin)
 
 
-def _table(chosen: Sequence[Signal], targets: Sequence[Target], rate_hz: float, mean: Any, scale: float) -> Utterances:
+def _table(
+    chosen: Sequence[Prepared], targets: Sequence[Target], rate_hz: float, mean: Any, scale: float
+) -> Utterances:
     return Utterances(
         signals=tuple(s.values for s in chosen),
         rate_hz=rate_hz,

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from attrs import frozen
 
-from myoflow.data.prepare import find_cut
 from myoflow.dsp.alignment import partners
 from myoflow.dsp.mel import FRAME_HZ, RATE_HZ, log_mel
 from myoflow.engine import Parameters
@@ -61,10 +60,10 @@ def shown(view: View, answers: Transcripts, wanted: int) -> list[Shown]:
     found = []
     for row in rows.tolist():
         recording = store.raw(str(answers.recording[row]))
-        chain = compile_steps(plan, Parameters(), 0, find_cut(plan)) if _stateless(plan) else None
+        chain = compile_steps(plan, Parameters(), 0, plan.cut) if _stateless(plan) else None
         raw = (recording.emg * recording.gain[:, None]).astype(np.float32)
         emg = chain.whole(raw) if chain else raw
-        rate = plan.steps[find_cut(plan)].before.rate_hz if chain else recording.rate_hz
+        rate = plan.steps[plan.cut].before.rate_hz if chain else recording.rate_hz
         twin = str(answers.twin[row])
         voice = store.raw(twin) if twin else recording
         found.append(_one(answers, row, recording, voice, emg, rate))
@@ -72,7 +71,7 @@ def shown(view: View, answers: Transcripts, wanted: int) -> list[Shown]:
 
 
 def _stateless(plan: Any) -> bool:
-    return not any(step.stage.fits for step in plan.steps[: find_cut(plan)])
+    return not any(step.stage.fits for step in plan.steps[: plan.cut])
 
 
 def _one(answers: Transcripts, row: int, recording: Recording, voice: Recording, emg: Array, rate: float) -> Shown:

@@ -18,7 +18,7 @@ from myoflow.files import beside
 from myoflow.store.whole import Whole
 
 if TYPE_CHECKING:
-    from myoflow.data.prepare import Signal
+    from myoflow.prepared import Prepared
 
 Array = npt.NDArray[Any]
 
@@ -45,7 +45,7 @@ class Sounds(Whole):
     frames: int
 
     @classmethod
-    def of(cls, prepared: Sequence[Signal], rate_hz: float, frames: int) -> Sounds:
+    def of(cls, prepared: Sequence[Prepared], rate_hz: float, frames: int) -> Sounds:
         """Spoken utterances, which are those with marked phones or words, of at least one segment."""
         rows = []
         for signal in prepared:

@@ -27,12 +27,12 @@ from myoflow.text.spelling import greedy
 if TYPE_CHECKING:
     from myoflow.speech.base import Spoken
     from myoflow.speech.utterances import Target, Utterances
-    from myoflow.training.fit import Fitted
+    from myoflow.task import Model
 
 Array = npt.NDArray[Any]
 
 
-def transcribe(task: Spoken, model: Fitted, examples: Utterances) -> Transcripts:
+def transcribe(task: Spoken, model: Model, examples: Utterances) -> Transcripts:
     """All that the report and the metrics need, one row an utterance.
 
     The weights of the language model are chosen on `examples.tuned`, and the recogniser of synthesised voices learns

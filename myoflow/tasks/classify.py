@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from myoflow.answers.predictions import Predictions
-    from myoflow.data.prepare import Signal
     from myoflow.pipeline import Plan, Step
-    from myoflow.report.summary import Section
+    from myoflow.prepared import Prepared
+    from myoflow.section import Section
     from myoflow.split import Fold
     from myoflow.stages.window import Window
     from myoflow.store.windows import Windows
@@ -56,9 +56,9 @@ class Classify(Task):
                 f"{last.stage.name} says what happens in each frame here: that is train.task: events", last.index
             )
 
-    def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Windows]:
+    def examples(self, prepared: Sequence[Prepared], step: Step, fold: Fold, by: str) -> list[Windows]:
         """Labelled windows. Raises InputError: a label that is tested has no window to learn it from."""
-        from myoflow.data.prepare import cut, parts
+        from myoflow.data.cut import cut, parts
 
         stage = cast("Window", step.stage)
         every = {training: cut(prepared, stage, step.before, training=training) for training in (True, False)}

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     import torch
 
     from myoflow.answers.detections import Detections
-    from myoflow.data.prepare import Signal
     from myoflow.dsp.detection import Detector, Moments, Track
     from myoflow.engine import Parameters
     from myoflow.listener import Listener, Said
     from myoflow.pipeline import Plan, Step
-    from myoflow.report.summary import Section
+    from myoflow.prepared import Prepared
+    from myoflow.section import Section
     from myoflow.split import Fold
     from myoflow.stage import State
     from myoflow.stages.window import Window
     from myoflow.store.momentary import Momentary
-    from myoflow.training.fit import Fitted
+    from myoflow.task import Model
 
 
 @task("events")
@@ -74,7 +74,6 @@ class Events(Task):
 
     def check(self, plan: Plan) -> None:
         """The pipeline ends in logits per frame, and its windows stand on whole frames."""
-        from myoflow.data.prepare import find_cut
         from myoflow.spec import EVENTS
 
         last = plan.steps[-1]
@@ -88,16 +87,16 @@ class Events(Task):
             raise PlanError(
                 f"has a stride of {stride} samples, which the frames' {hop} samples do not divide: overlapping windows "
                 "would not share frames",
-                find_cut(plan),
+                plan.cut,
                 "stride",
             )
         for name in self.releases:
             if name not in plan.input.labels:
                 raise PlanError(f"train.releases: there is no label '{name}'", last.index)
 
-    def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Momentary]:
+    def examples(self, prepared: Sequence[Prepared], step: Step, fold: Fold, by: str) -> list[Momentary]:
         """Windows on the live grid of every recording of a part, whatever is marked there."""
-        from myoflow.data.prepare import everywhere, parts
+        from myoflow.data.cut import everywhere, parts
         from myoflow.store.momentary import Momentary
 
         if by == "repetition":
@@ -128,7 +127,7 @@ class Events(Task):
 
         return F.binary_cross_entropy_with_logits(output.float(), target)
 
-    def settle(self, model: Fitted, valid: Momentary) -> dict[int, State]:
+    def settle(self, model: Model, valid: Momentary) -> dict[int, State]:
         """The threshold, where it is chosen on the validation split."""
         if self.threshold != "auto":
             return {}
@@ -141,7 +140,7 @@ class Events(Task):
         last = len(model.plan.steps) - 1
         return {last: {**model.parameters.states.get(last, {}), "threshold": np.array(best_threshold(tables))}}
 
-    def predict(self, model: Fitted, examples: Momentary) -> Detections:
+    def predict(self, model: Model, examples: Momentary) -> Detections:
         """Detections of every recording, from the logits of all windows over it."""
         threshold = self._threshold(model.parameters, model.plan)
         return self.answers(model.outputs(examples), examples, model.plan, threshold)
@@ -206,14 +205,13 @@ class Events(Task):
     def listener(self, plan: Plan, folder: Path) -> Listener:
         """Moments as they are detected, by the rules and in the order of `answers`."""
         from myoflow import weights
-        from myoflow.data.prepare import find_cut
         from myoflow.dsp.detection import Detector
 
         used = self.threshold
         if used == "auto":
             used = self._threshold(weights.load(folder / "weights.safetensors")[0], plan)
         heard, hop, _ = _grid(plan)
-        rate = plan.steps[find_cut(plan)].before.rate_hz
+        rate = plan.steps[plan.cut].before.rate_hz
         return _Live(Detector(heard, hop, rate, used, self._releases(plan), self.dead), plan)
 
     def _threshold(self, parameters: Parameters, plan: Plan) -> float:
@@ -253,10 +251,9 @@ def _grid(plan: Plan) -> tuple[int, int, int]:
     Raises:
         PlanError: nothing turns windows into frames that only know their past.
     """
-    from myoflow.data.prepare import find_cut
     from myoflow.spec import FRAMES, WINDOWS
 
-    window = plan.steps[find_cut(plan)]
+    window = plan.steps[plan.cut]
     framed = next((step for step in plan.steps if step.before.dims == WINDOWS and step.after.dims == FRAMES), None)
     if framed is None or not hasattr(framed.stage, "hears"):
         raise PlanError("train.task: events needs strided_conv or lags, which say when their frames come", window.index)
@@ -280,9 +277,8 @@ class _Live:
     delay_s = 0.0
 
     def __init__(self, detector: Detector, plan: Plan) -> None:
-        from myoflow.data.prepare import find_cut
 
-        window = plan.steps[find_cut(plan)]
+        window = plan.steps[plan.cut]
         self._detector, self._labels = detector, plan.output.labels
         self._rate, self._window_s = window.before.rate_hz, window.after.window_s or 0.0
 

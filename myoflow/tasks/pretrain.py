@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     import torch
 
     from myoflow.answers.reconstructions import Reconstructions
-    from myoflow.data.prepare import Signal
     from myoflow.pipeline import Plan, Step
-    from myoflow.report.summary import Section
+    from myoflow.prepared import Prepared
+    from myoflow.section import Section
     from myoflow.split import Fold
     from myoflow.stages.window import Window
     from myoflow.store.masked import Masked
-    from myoflow.training.fit import Fitted
+    from myoflow.task import Model
 
 END = ("patch", "tinymyo", "reconstruct")
 LOSS = Measure(unit="", better="lower", digits=4)
@@ -74,9 +74,9 @@ class Pretrain(Task):
             what = "none" if self.mask < 0.5 else "all"
             raise PlanError(f"train.mask: {self.mask:g} hides {what} of the {patches} patches that a window has")
 
-    def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Masked]:
+    def examples(self, prepared: Sequence[Prepared], step: Step, fold: Fold, by: str) -> list[Masked]:
         """Windows on the grid of each recording of a part, whatever is marked there."""
-        from myoflow.data.prepare import everywhere, parts
+        from myoflow.data.cut import everywhere, parts
         from myoflow.store.masked import Masked
 
         if by == "repetition":
@@ -105,7 +105,7 @@ class Pretrain(Task):
 
         return reconstruction_loss(**output, visible=self.visible, power=self.power)
 
-    def predict(self, model: Fitted, examples: Masked) -> Reconstructions:
+    def predict(self, model: Model, examples: Masked) -> Reconstructions:
         """Losses of every held-out window, beside those of guesses without learning."""
         from myoflow.answers.reconstructions import measured
 

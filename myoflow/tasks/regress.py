@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import torch
 
     from myoflow.answers.trajectories import Trajectories
-    from myoflow.data.prepare import Signal
     from myoflow.pipeline import Plan, Step
-    from myoflow.report.summary import Section
+    from myoflow.prepared import Prepared
+    from myoflow.section import Section
     from myoflow.split import Fold
     from myoflow.stages.window import Window
     from myoflow.store.traced import Traced
@@ -69,9 +69,9 @@ class Regress(Task):
                 last.index,
             )
 
-    def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Traced]:
+    def examples(self, prepared: Sequence[Prepared], step: Step, fold: Fold, by: str) -> list[Traced]:
         """Windows on the live grid along each stretch of labelled events, where the target is known."""
-        from myoflow.data.prepare import cut_along, parts
+        from myoflow.data.cut import cut_along, parts
         from myoflow.stages.regress import sizes, target_of
         from myoflow.store.traced import Traced
 

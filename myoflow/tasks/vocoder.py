@@ -19,12 +19,12 @@ from myoflow.typed import frozen
 if TYPE_CHECKING:
     import torch
 
-    from myoflow.data.prepare import Signal
     from myoflow.pipeline import Plan, Step
-    from myoflow.report.summary import Section
+    from myoflow.prepared import Prepared
+    from myoflow.section import Section
     from myoflow.speech.sounds import Revoiced, Sounds
     from myoflow.split import Fold
-    from myoflow.training.fit import Fitted
+    from myoflow.task import Model
 
 END = ("utterance", "voice", "hifigan")
 
@@ -65,7 +65,7 @@ class Vocoder(Task):
         if names != END:
             raise PlanError(f"a vocoder's pipeline is {', '.join(END)}; this one is {', '.join(names)}")
 
-    def examples(self, prepared: Sequence[Signal], step: Step, fold: Fold, by: str) -> list[Sounds]:
+    def examples(self, prepared: Sequence[Prepared], step: Step, fold: Fold, by: str) -> list[Sounds]:
         """Sounds of spoken utterances, those with marked phones."""
         from myoflow.speech.sounds import Sounds
 
@@ -76,7 +76,7 @@ class Vocoder(Task):
         every = Sounds.of(prepared, target.rate_hz, self.frames)
         return [every.select(np.isin(every.units(by), list(names))) for names in fold]
 
-    def predict(self, model: Fitted, examples: Sounds) -> Revoiced:
+    def predict(self, model: Model, examples: Sounds) -> Revoiced:
         """Every test utterance given back, and by Griffin-Lim."""
         import torch
 

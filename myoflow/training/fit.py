@@ -11,7 +11,6 @@ import numpy.typing as npt
 from attrs import frozen
 
 from myoflow.backend import load_backend
-from myoflow.data.prepare import find_cut
 from myoflow.engine import Parameters, Segment
 from myoflow.errors import InputError, MyoflowError, PlanError
 from myoflow.pipeline import Plan, compile_steps
@@ -22,7 +21,7 @@ from myoflow.training.batch import explained, signal_changed
 if TYPE_CHECKING:
     import torch
 
-    from myoflow.data.prepare import Signal
+    from myoflow.prepared import Prepared
     from myoflow.recipe import Train
     from myoflow.task import Batch, Examples
 
@@ -77,7 +76,7 @@ def _between(plan: Plan, index: int) -> bool:
 
 
 def fit_signals(
-    plan: Plan, stop: int, prepared: Callable[[int, Parameters], Sequence[Signal]], training: Iterable[str]
+    plan: Plan, stop: int, prepared: Callable[[int, Parameters], Sequence[Prepared]], training: Iterable[str]
 ) -> dict[int, State]:
     """States of the signal stages (before step `stop`) that learn from training recordings.
 
@@ -107,7 +106,7 @@ class Fitted:
         Stages with memory, such as vote, start afresh in each recording. Of utterances, each of its own length, the
         frames of all one after another.
         """
-        plan, start = self.plan, find_cut(self.plan) + 1
+        plan, start = self.plan, self.plan.cut + 1
         if None in plan.output.sizes[1:]:
             chain = compile_steps(plan, self.parameters, start)
             found = [chain.feed(examples.take(np.array([row]))["emg"])[0] for row in range(len(examples))]
@@ -129,19 +128,19 @@ class Fitted:
     @property
     def device(self) -> str:
         """What the backend of the network runs on; the CPU for a model without one."""
-        segment = learned(self.plan, find_cut(self.plan) + 1)
+        segment = learned(self.plan, self.plan.cut + 1)
         return "cpu" if segment is None else load_backend(segment.backend).device
 
     def network(self) -> torch.nn.Module | None:
         """The trained network alone, in eval mode, as torch computes it; None for a model without one."""
         from myoflow.network import trained
 
-        segment = learned(self.plan, find_cut(self.plan) + 1)
+        segment = learned(self.plan, self.plan.cut + 1)
         return None if segment is None else trained(segment, self.parameters.weights)
 
     def batches(self, examples: Any, size: int = HOST_BATCH) -> Iterator[Batch]:
         """Batches of examples as the network gets them, behind the host stages."""
-        start = find_cut(self.plan) + 1
+        start = self.plan.cut + 1
         segment = learned(self.plan, start)
         stop = segment.index if segment is not None else len(self.plan.steps)
         transform = _Transform(self.plan, start, stop, self.parameters)
@@ -162,7 +161,7 @@ def fit_model(
 
     `states` are those of earlier stages. Training of a network keeps its checkpoints in `folder` and resumes there.
     """
-    states, start = dict(states), find_cut(plan) + 1
+    states, start = dict(states), plan.cut + 1
     network = learned(plan, start)
     end = network.index if network else len(plan.steps)
     for step in plan.steps[start:end]:
@@ -186,7 +185,7 @@ def refit(
     Raises:
         InputError: the model has no network.
     """
-    start = find_cut(plan) + 1
+    start = plan.cut + 1
     network = learned(plan, start)
     if network is None:
         raise InputError(f"{plan.steps[-1].stage.name} is fitted at once, without a network that could learn on")

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 import myoflow as mf
 from myoflow import library
-from myoflow.data.prepare import find_cut
 from myoflow.engine import Parameters
 from myoflow.errors import InputError, PlanError, RecipeError
 from myoflow.live.block import Block, Signal
@@ -53,7 +52,7 @@ def random_parameters(pipeline: Pipeline, spec: Spec) -> Parameters:
     plan = pipeline.plan(spec)
     rng = np.random.default_rng(0)
     states = {}
-    window = find_cut(plan)
+    window = plan.cut
     step_s = plan.steps[window].after.step_s
     assert step_s
     x = noise(spec, int((10 + 4 * step_s * len(spec.labels)) * spec.rate_hz))  # some windows of every label
@@ -104,10 +103,10 @@ def test_every_shipped_recipe_streams_as_it_runs_offline(name: str, model: str) 
     plan = pipeline.plan(spec)
     assert plan.output.step_s and plan.output.window_s
     long = noise(spec, int(12 * spec.rate_hz))
-    few = 2 if sum(step.cost.macs for step in plan.steps[find_cut(plan) :]) > 2e8 else 20  # networks take their time
+    few = 2 if sum(step.cost.macs for step in plan.steps[plan.cut :]) > 2e8 else 20  # networks take their time
     x = long[:, : int((plan.output.window_s + few * plan.output.step_s) * spec.rate_hz)]
     offline = compile_steps(plan, pipeline.parameters).whole(x)
-    stop = find_cut(plan) + 1
+    stop = plan.cut + 1
     signal = Pipeline(pipeline.stages[: stop - 1], parameters=pipeline.parameters)
     for seed in range(2 if model.startswith("lda") else 1):
         live = list(mf.stream(pipeline, cut(x, sizes_of(seed, spec.rate_hz)), spec=spec))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from myoflow.data.prepare import Signal, cut_along, parts
+from myoflow.data.cut import cut_along, parts
+from myoflow.prepared import Prepared
 from myoflow.spec import Spec
 from myoflow.stages.window import Window
 from myoflow.store.traced import Traced
@@ -13,18 +14,18 @@ from myoflow.store.traced import Traced
 RATE, SLOW = 200.0, 20.0
 
 
-def signal(seconds: float = 10.0, **events: object) -> Signal:
+def signal(seconds: float = 10.0, **events: object) -> Prepared:
     """EMG that counts its samples, and a target that tells its own time."""
     time = np.arange(int(seconds * RATE), dtype=np.float32)
     fields = {"onset": [0, 400], "length": [400, 800], "label": [0, 1], "repetition": [1, 2], **events}
     columns = {name: np.asarray(value, np.int64) for name, value in fields.items()}
-    return Signal(
+    return Prepared(
         id="sub-01/ses-01/run-1", subject="01", session="01", subset="", values=time[None], **columns,
         target=(np.arange(int(seconds * SLOW)) / SLOW)[None].astype(np.float32),
     )  # fmt: skip
 
 
-def traced(one: Signal, whole: bool = True, length: str = "500 ms", stride: str = "75 ms") -> Traced:
+def traced(one: Prepared, whole: bool = True, length: str = "500 ms", stride: str = "75 ms") -> Traced:
     windows = cut_along([one], Window(length=length, stride=stride), Spec.signal(1, RATE), training=False, whole=whole)
     assert one.target is not None
     return Traced.of(windows, (one.target,), SLOW, 10)

@@ -7,18 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myoflow.data.prepare import Signal, cut, without_straddlers
+from myoflow.data.cut import cut, without_straddlers
+from myoflow.prepared import Prepared
 from myoflow.spec import Spec
 from myoflow.stages.window import Window
 
 SPEC = Spec.signal(1, 100.0, labels=("a", "b"))
 
 
-def signal(events: Sequence[tuple[int, int, int, int]], samples: int = 1000, name: str = "1") -> Signal:
+def signal(events: Sequence[tuple[int, int, int, int]], samples: int = 1000, name: str = "1") -> Prepared:
     """A recording whose sample n is n; events are (onset, length, label, repetition)."""
     columns = np.array(events, np.int64).reshape(-1, 4).T
     values = np.arange(samples, dtype=np.float32)[None]
-    return Signal(f"sub-{name}/ses-1/run-1", name, "1", "", values, *columns[:3], columns[3].astype(np.int16))
+    return Prepared(f"sub-{name}/ses-1/run-1", name, "1", "", values, *columns[:3], columns[3].astype(np.int16))
 
 
 def stage(**fields: object) -> Window:

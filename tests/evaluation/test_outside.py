@@ -61,8 +61,6 @@ def test_a_judge_hears_a_run_when_it_ends_and_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("MYOFLOW_DATA", "MYOFLOW_CACHE"):
-        monkeypatch.delenv(name, raising=False)
     card = find("datasets", "simulated_speech_smoke").read_text()
     for was, now in (("simulated_speech_smoke", "few"), ("sentences: 200", "sentences: 30"), ("test: 40", "test: 4")):
         card = card.replace(was, now)

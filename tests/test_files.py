@@ -84,7 +84,6 @@ def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch:
 
 def test_a_run_says_so_before_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
     (tmp_path / "cache").write_text("a file in the cache's place")
     path = tiny.write(tmp_path)
     done = CliRunner().invoke(app, ["run", str(path), "--out", "run"])

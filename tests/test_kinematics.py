@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -63,10 +64,7 @@ train: {task: regress, epochs: 3, lr: 3e-3, batch: 16}
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MYOFLOW_DATA", raising=False)
-        patch.delenv("MYOFLOW_CACHE", raising=False)
+    with chdir(folder):
         (folder / "datasets").mkdir()
         (folder / "datasets" / "tiny_hand.yaml").write_text(CARD)
         (folder / "hand.yaml").write_text(RECIPE)
@@ -77,8 +75,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(place: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(place)
-    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
-    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
     return load_run(place / "done")
 
 

@@ -27,24 +27,17 @@ from myoflow.run import Run, load_run, run_recipe
 from myoflow.store.windows import Windows
 from myoflow.training.fit import Fitted, Split, refit
 
-RECIPE = tiny.RECIPE.replace("seeds: [0, 1]", "seeds: [0]").replace("  - vote: {span: 3}\n", "")
+RECIPE = tiny.ONE_SEED.replace("  - vote: {span: 3}\n", "")
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("personal")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MYOFLOW_DATA", raising=False)
-        patch.delenv("MYOFLOW_CACHE", raising=False)
-        run_recipe(load(tiny.write(folder, RECIPE)), out=folder / "done")
-    return folder
+    return tiny.run(tmp_path_factory.mktemp("personal"), "done", RECIPE)
 
 
 @pytest.fixture
 def done(place: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(place)
-    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
     return load_run(place / "done")
 
 

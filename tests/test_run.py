@@ -23,13 +23,7 @@ from myoflow.training import train
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tiny dataset and recipe, and one finished run in `done`."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MYOFLOW_DATA", raising=False)
-        patch.delenv("MYOFLOW_CACHE", raising=False)
-        run_recipe(load(tiny.write(folder)), out=folder / "done")
-    return folder
+    return tiny.run(tmp_path_factory.mktemp("place"), "done", tiny.RECIPE)
 
 
 @pytest.fixture

@@ -1,6 +1,10 @@
 """A tiny simulated dataset and recipe, for tests of whole runs: a few seconds from nothing to a report."""
 
+from contextlib import chdir
 from pathlib import Path
+
+from myoflow.recipe import load
+from myoflow.run import run_recipe
 
 CARD = """
 name: tiny
@@ -36,6 +40,7 @@ baselines:
   lda: [features: {set: hudgins}, lda]
 train: {epochs: 2, lr: 2e-3, batch: 16, seeds: [0, 1]}
 """
+ONE_SEED = RECIPE.replace("seeds: [0, 1]", "seeds: [0]")
 
 
 def write(folder: Path, recipe: str = RECIPE) -> Path:
@@ -45,3 +50,10 @@ def write(folder: Path, recipe: str = RECIPE) -> Path:
     path = folder / "tiny_run.yaml"
     path.write_text(recipe)
     return path
+
+
+def run(folder: Path, name: str, recipe: str = ONE_SEED, backend: str | None = None) -> Path:
+    """A finished run `name` in `folder`, where the recipe lies beside it, too; gives `folder`."""
+    with chdir(folder):
+        run_recipe(load(write(folder, recipe)), backend=backend, out=folder / name)
+    return folder

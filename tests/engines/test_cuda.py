@@ -184,9 +184,7 @@ def test_a_run_trains_checks_and_streams_on_a_gpu(tmp_path: Path, monkeypatch: p
     from myoflow.run import run_recipe
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
-    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
-    path = tiny.write(tmp_path, tiny.RECIPE.replace("seeds: [0, 1]", "seeds: [0]"))
+    path = tiny.write(tmp_path, tiny.ONE_SEED)
     run = run_recipe(load(path), backend="cuda", out=tmp_path / "gpu")
     exact = verify(run, "cuda-float32")
     assert exact.backends == ("cuda-float32",) and exact.windows > 20 and not exact.problems and exact.decisions == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import chdir
 from pathlib import Path
 
 import attrs
@@ -32,10 +33,7 @@ PLAIN = tiny.RECIPE.replace("epochs: 2", "epochs: 1")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with runs `one` (subject 4 tested) and `other` (the same, another seed and width)."""
     folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MYOFLOW_DATA", raising=False)
-        patch.delenv("MYOFLOW_CACHE", raising=False)
+    with chdir(folder):
         path = tiny.write(folder, PLAIN)
         run_recipe(load(path), out=folder / "one")
         run_recipe(load(path, ["pipeline.tinymyo.width=8", "train.seeds=[3]"]), out=folder / "other")
@@ -45,8 +43,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
-    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
-    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
 
 
 @pytest.fixture

@@ -30,21 +30,12 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished run in `plain`."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MYOFLOW_DATA", raising=False)
-        patch.delenv("MYOFLOW_CACHE", raising=False)
-        path = tiny.write(folder, tiny.RECIPE.replace("seeds: [0, 1]", "seeds: [0]"))
-        run_recipe(load(path), out=folder / "plain")
-    return folder
+    return tiny.run(tmp_path_factory.mktemp("place"), "plain")
 
 
 @pytest.fixture
 def run(place: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(place)
-    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
-    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
     return load_run(place / "plain")
 
 

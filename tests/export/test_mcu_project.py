@@ -14,8 +14,7 @@ from myoflow.cli import app
 from myoflow.engines.mcu import lanes
 from myoflow.errors import InputError
 from myoflow.live.decoder import Decoder
-from myoflow.recipe import load
-from myoflow.run import Run, load_run, run_recipe
+from myoflow.run import Run, load_run
 
 pytestmark = pytest.mark.skipif(lanes.missing("host") is not None, reason=str(lanes.missing("host")))
 
@@ -23,21 +22,12 @@ pytestmark = pytest.mark.skipif(lanes.missing("host") is not None, reason=str(la
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished run on gap9 in `chip`."""
-    folder = tmp_path_factory.mktemp("place")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("MYOFLOW_DATA", raising=False)
-        patch.delenv("MYOFLOW_CACHE", raising=False)
-        path = tiny.write(folder, tiny.RECIPE.replace("seeds: [0, 1]", "seeds: [0]"))
-        run_recipe(load(path), backend="gap9", out=folder / "chip")
-    return folder
+    return tiny.run(tmp_path_factory.mktemp("place"), "chip", backend="gap9")
 
 
 @pytest.fixture
 def run(place: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(place)
-    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
-    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
     return load_run(place / "chip")
 
 

@@ -28,9 +28,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("place")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.delenv("MYOFLOW_DATA", raising=False)
         patch.setenv("MYOFLOW_CACHE", str(folder / "cache"))
-        path = tiny.write(folder, tiny.RECIPE.replace("seeds: [0, 1]", "seeds: [0]").replace("epochs: 2", "epochs: 1"))
+        path = tiny.write(folder, tiny.ONE_SEED.replace("epochs: 2", "epochs: 1"))
         run_recipe(load(path), out=folder / "run")
         (load_run(folder / "run")).export(folder / "model.onnx")
         (load_run(folder / "run")).export(folder / "int8.onnx", backend="onnx-int8")

@@ -17,8 +17,7 @@ from myoflow.dsp.detection import crossings, debounce
 from myoflow.live.address import parse
 from myoflow.live.command import run_stream
 from myoflow.live.sink import SINKS
-from myoflow.recipe import load
-from myoflow.run import Run, load_run, run_recipe
+from myoflow.run import Run, load_run
 
 RECIPE = """
 data: {dataset: tiny, labels: [fist, flexion], split: {by: subject, valid: [3], test: [4]}}
@@ -36,19 +35,12 @@ train:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("events")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        patch.delenv("MYOFLOW_DATA", raising=False)
-        patch.delenv("MYOFLOW_CACHE", raising=False)
-        run_recipe(load(tiny.write(place, RECIPE)), out=place / "run")
-    return place
+    return tiny.run(tmp_path_factory.mktemp("events"), "run", RECIPE)
 
 
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(folder)
-    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
     return load_run(folder / "run")
 
 

@@ -23,8 +23,6 @@ pytest.importorskip("jiwer")
 def test_words_and_voice_are_those_of_the_test_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A short training will do: what is wrong must be wrong in the same way."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
-    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
     run = run_recipe(load("silent_speech_live", ["train.epochs=8", "train.listener_epochs=0"]), out=tmp_path / "run")
     answers = Transcripts.load(run.folder / "fold-1" / "tinymyo" / "seed-0" / "predictions.npz")
     store = json.loads((run.folder / "data.json").read_text())["store"]

@@ -58,7 +58,6 @@ def test_a_cache_file_cut_short_is_made_again(store, tmp_path):
 
 
 def test_where_the_cache_is(store, tmp_path, monkeypatch):
-    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
     assert cache_folder(store.path) == tmp_path / "s.zarr.cache" / "raw"
     monkeypatch.setenv("MYOFLOW_CACHE", str(tmp_path / "else"))
     assert cache_folder(store.path) == tmp_path / "else" / "raw"

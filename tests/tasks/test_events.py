@@ -181,8 +181,6 @@ def test_the_best_threshold_is_the_middle_of_the_best() -> None:
 def test_each_model_keeps_the_threshold_of_its_validation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Chosen once; evaluate, another run of the scores and a live stream go by what stands beside the weights."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
-    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
     changes = ["train.threshold=auto", "train.dead=500 ms", "train.epochs=12"]
     recipe = RECIPE + "baselines: {lda: [lags: {back: [100 ms, 200 ms], stride: 20 ms}, lda]}\n"
     run = run_recipe(load(tiny.write(tmp_path, recipe), changes), out=tmp_path / "run")
@@ -209,8 +207,6 @@ def test_each_model_keeps_the_threshold_of_its_validation(tmp_path: Path, monkey
 
 def test_auto_needs_people_to_choose_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
-    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
     path = tiny.write(tmp_path, RECIPE.replace("valid: [3], ", ""))
     with pytest.raises(PlanError, match="threshold: auto is chosen on a validation split"):
         run_recipe(load(path, ["train.threshold=auto"]), out=tmp_path / "run")
@@ -218,8 +214,6 @@ def test_auto_needs_people_to_choose_on(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_run_from_recipe_to_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MYOFLOW_DATA", raising=False)
-    monkeypatch.delenv("MYOFLOW_CACHE", raising=False)
     run = run_recipe(load(tiny.write(tmp_path, RECIPE)), out=tmp_path / "run")
     scores = run.metrics["models"]["tinymyo"]["metrics"]
     assert set(scores) == {"cler", "miss_rate", "false_per_hour"}

@@ -57,8 +57,8 @@ class Audit:
         learned = [part for part in (train, valid) if len(part)]
         if hasattr(test, "texts"):
             known_texts = {text for part in learned for text in part.texts}
-            before, every = self.sentences or (0, 0)
-            self.sentences = (before + sum(text in known_texts for text in test.texts), every + len(test))
+            repeated, every = self.sentences or (0, 0)
+            self.sentences = (repeated + sum(text in known_texts for text in test.texts), every + len(test))
         touched = np.zeros(len(test), bool)
         for part in learned:
             touched |= overlapping(test.places(), part.places(), length)

@@ -134,9 +134,7 @@ class Pretrain(Task):
 
 def _check_electrodes(plan: Plan, names: Sequence[str]) -> None:
     """Raise PlanError where nobody could tell behind the pipeline which electrodes a recording has."""
-    from myoflow.data.prepare import find_cut
-
-    cut, last = find_cut(plan), len(names) - len(END)
+    cut, last = plan.cut, len(names) - len(END)
     for index in range(cut + 1, last):
         if plan.steps[index].after.channels != plan.steps[index].before.channels:
             raise PlanError(

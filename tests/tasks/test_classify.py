@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from myoflow.data.prepare import Signal
 from myoflow.errors import InputError
 from myoflow.pipeline import Step
+from myoflow.prepared import Prepared
 from myoflow.spec import Spec
 from myoflow.stages.window import Window
 from myoflow.task import TASKS
@@ -46,9 +46,9 @@ def test_decisions():
 
 
 def test_a_label_that_is_tested_must_have_been_learned():
-    def signal(subject: str, label: int) -> Signal:
+    def signal(subject: str, label: int) -> Prepared:
         one = np.array([0], np.int64), np.array([50], np.int64), np.array([label], np.int64), np.array([1], np.int16)
-        return Signal(f"sub-{subject}", subject, "1", "", np.zeros((2, 100), np.float32), *one)
+        return Prepared(f"sub-{subject}", subject, "1", "", np.zeros((2, 100), np.float32), *one)
 
     window = Window(length="100 ms", stride="100 ms")
     spec = Spec.signal(2, 100.0, labels=("rest", "fist"))

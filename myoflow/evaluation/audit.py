@@ -9,7 +9,7 @@ import numpy as np
 from attrs import asdict, frozen
 
 from myoflow.evaluation.beginnings import before
-from myoflow.evaluation.prints import fingerprint, twins
+from myoflow.evaluation.prints import Known, Print, print_of, twins
 
 if TYPE_CHECKING:
     from myoflow.pipeline import Plan
@@ -43,7 +43,7 @@ class Audit:
         self.sentences: tuple[int, int] | None = None  # test utterances whose sentence was learned, and all of them
         self.people: set[tuple[str, str]] = set()
         self.recordings: set[str] = set()
-        self._prints: dict[str, str] | None = None
+        self._prints: dict[str, Print] = {}
 
     def fold(self, examples: Sequence[Any]) -> None:
         """Look at the training, validation and test examples of one fold."""
@@ -82,12 +82,9 @@ class Audit:
 
     def _look_for_twins(self, test: set[str], learned: set[str]) -> None:
         """Recordings that are the same under two names, one of them trained on."""
-        if self._prints is None:
-            self._prints = {
-                prefix + row.id: fingerprint(store.path / row.id)
-                for prefix, store in self.stores.items()
-                for row in store.rows
-            }
+        for name in sorted({*test, *learned} - self._prints.keys()):
+            prefix = next(prefix for prefix in sorted(self.stores, reverse=True) if name.startswith(prefix))
+            self._prints[name] = print_of(self.stores[prefix].path / name.removeprefix(prefix))
         self.twins |= set(twins({i: self._prints[i] for i in test}, {i: self._prints[i] for i in learned}))
 
     def findings(self) -> tuple[Finding, ...]:
@@ -133,8 +130,7 @@ class Audit:
 
     def _beginnings(self) -> Iterable[Finding]:
         """Of a training that began with other weights: whether these had seen what is tested on."""
-        prints = self._prints or {}
-        marks = {name: prints[name] for name in sorted(self.recordings)}
+        marks = {name: self._prints[name] for name in sorted(self.recordings)}
         known, strange = before(self.recipe)
         for seen in known:
             leak, text = seen.told(marks, self.people, self.recipe.data.split.by)
@@ -190,9 +186,8 @@ def against(store: Store, began: Store | None, trained: Iterable[str]) -> list[F
     if began is None:
         text = "The store that was trained on is gone: whether its recordings are among these was not looked at."
         return [Finding("recordings", False, text)]
-    learned = {name: fingerprint(began.path / name) for name in trained}
-    marks = {mark for mark in learned.values() if mark}
-    same = [row.id for row in store.rows if fingerprint(store.path / row.id) in marks]
+    known = Known({name: print_of(began.path / name) for name in trained})
+    same = [row.id for row in store.rows if known.names(print_of(store.path / row.id))]
     if same:
         few = ", ".join(same[:3]) + (", ..." if len(same) > 3 else "")
         return [Finding("recordings", True, f"{len(same)} of {len(store)} recordings were trained on: {few}.")]

@@ -11,7 +11,7 @@ from attrs import frozen
 
 from myoflow.data.source import store_path
 from myoflow.errors import InputError
-from myoflow.evaluation.prints import fingerprint
+from myoflow.evaluation.prints import Known, Print, print_of
 from myoflow.files import read_json
 from myoflow.mix import as_data
 from myoflow.recipe import Data, Recipe, load
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 Person = tuple[str, str]  # dataset and subject
 
 
-@frozen
+@frozen(eq=False)
 class Seen:
-    """What one training has learned from: fingerprints of `recordings` and `people`; `whole` where all of its data was
+    """What one training has learned from: prints of `recordings`, and `people`; `whole` where all of its data was
     there to look at, else people are those that its split names."""
 
     name: str
     labelled: bool
-    recordings: frozenset[str]
+    recordings: Known
     people: frozenset[Person]
     whole: bool
 
-    def told(self, test: Mapping[str, str], people: Iterable[Person], by: str) -> tuple[bool, str]:
-        """Whether test recordings (fingerprints by name) or people were seen, and that in a sentence."""
+    def told(self, test: Mapping[str, Print], people: Iterable[Person], by: str) -> tuple[bool, str]:
+        """Whether test recordings (prints by name) or people were seen, and that in a sentence."""
         how = "with labels" if self.labelled else "without labels"
-        again = [name for name, mark in test.items() if mark and mark in self.recordings]
+        again = [name for name, mark in test.items() if self.recordings.names(mark)]
         if again:
             first = f"{len(again)} of {len(test)} test recordings were seen, {how}, by"
             return True, f"{first} the weights that training began with ({self.name}): {_few(again)}."
@@ -95,7 +95,9 @@ def _trainings(run: Path, fold: int) -> tuple[list[Seen], list[str]] | None:
 
 def _own(run: Path, recipe: Recipe, units: list[str]) -> Seen:
     told = read_json(run / "data.json", {})
-    data, people, marks, whole = recipe.data, set(), set(), True
+    data, whole = recipe.data, True
+    people: set[Person] = set()
+    marks: dict[str, Print] = {}
     places = {name: also.store for name, also in data.also.items()} | told.get("also", {})
     stores: list[tuple[Data, Path, list[str] | None]] = [(data, Path(told.get("store", "")), units)]
     for name, also in data.also.items():
@@ -110,9 +112,9 @@ def _own(run: Path, recipe: Recipe, units: list[str]) -> Seen:
         store = open_store(path).only(one.only)
         for row in _learned(store, one, known, data.also):
             people.add((store.dataset or dataset, row.subject))
-            marks.add(fingerprint(store.path / row.id))
+            marks[f"{store.path}/{row.id}"] = print_of(store.path / row.id)
     labelled = recipe.train.task.name != "pretrain"
-    return Seen(str(run), labelled, frozenset(marks - {""}), frozenset(people), whole)
+    return Seen(str(run), labelled, Known(marks), frozenset(people), whole)
 
 
 def _learned(store: Store, data: Data, units: list[str] | None, also: Mapping[str, object]) -> list[Row]:

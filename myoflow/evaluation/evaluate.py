@@ -12,7 +12,7 @@ from myoflow.data.prepare import input_spec, signals
 from myoflow.errors import InputError
 from myoflow.evaluation.audit import Finding, against
 from myoflow.evaluation.beginnings import seen_by
-from myoflow.evaluation.prints import fingerprint
+from myoflow.evaluation.prints import print_of
 from myoflow.experiment import Experiment
 from myoflow.files import cache_folder, read_json, write_json
 from myoflow.models import plan_recipe, require_backends
@@ -129,10 +129,10 @@ def _leaks(run: Run, store: Store, fold: int, plan: Plan) -> list[Finding]:
 def _further(run: Run, store: Store, fold: int, by: str) -> list[Finding]:
     """Whether recordings of the store were learned from a recipe's further stores, or by weights that it began with."""
     trainings = seen_by(run.folder, fold)
-    marks = {row.id: fingerprint(store.path / row.id) for row in store.rows}
+    marks = {row.id: print_of(store.path / row.id) for row in store.rows}
     people = {(store.dataset or "", row.subject) for row in store.rows}
     found = [Finding("beginning", *seen.told(marks, people, by)) for seen in trainings[1:]]
-    again = [name for name, mark in marks.items() if trainings and mark in trainings[0].recordings]
+    again = [name for name, mark in marks.items() if trainings and trainings[0].recordings.names(mark)]
     if again and run.recipe.data.also:
         few = ", ".join(again[:3]) + (", ..." if len(again) > 3 else "")
         text = f"{len(again)} of {len(store)} recordings were trained on, further stores counted: {few}."

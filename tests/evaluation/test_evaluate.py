@@ -19,7 +19,7 @@ from myoflow.errors import InputError
 from myoflow.evaluation.audit import _of_twins, overlapping
 from myoflow.evaluation.compare import compare
 from myoflow.evaluation.evaluate import evaluate
-from myoflow.evaluation.prints import twins
+from myoflow.evaluation.prints import Print, twins
 from myoflow.recipe import load
 from myoflow.recording import Recording
 from myoflow.run import Run, load_run, run_recipe
@@ -193,8 +193,8 @@ def test_a_recording_under_two_names_is_a_leak(place: Path) -> None:
 def test_every_person_behind_several_doubled_recordings_is_named() -> None:
     """One person under two others' names: leaving out the first alone would not help."""
     marks = {"sub-9/ses-1/run-1": b"a", "sub-9/ses-2/run-1": b"b", "sub-1/ses-1/run-1": b"a", "sub-2/ses-1/run-1": b"b"}
-    learned = {name: mark.hex() for name, mark in marks.items() if "sub-9" not in name}
-    test = {name: mark.hex() for name, mark in marks.items() if "sub-9" in name}
+    learned = {name: Print(mark.hex()) for name, mark in marks.items() if "sub-9" not in name}
+    test = {name: Print(mark.hex()) for name, mark in marks.items() if "sub-9" in name}
     finding = _of_twins(twins(test, learned))
     assert finding.leak and finding.text == (
         "Test recording sub-9/ses-1/run-1 is training recording sub-1/ses-1/run-1 under another name, and 1 more, "

@@ -8,6 +8,7 @@ import time
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -189,7 +190,9 @@ def _new_folder(name: str, out: str | Path | None) -> Path:
     if out is not None:
         folder = Path(out)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} is in use; give another --out, or continue that run with --resume {folder}")
+            raise InputError(
+                f"{folder} is in use; give another --out, or continue that run with --resume {quote(str(folder))}"
+            )
         folder.mkdir(parents=True, exist_ok=True)
         return folder
     stem = Path("runs") / name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
@@ -247,7 +250,7 @@ def load_run(path: str | Path) -> Run:
     recipe = _recipe(folder)
     metrics = read_json(folder / "metrics.json", None)
     if metrics is None:
-        raise InputError(f"{folder} has not finished; continue it with `myoflow run --resume {folder}`")
+        raise InputError(f"{folder} has not finished; continue it with `myoflow run --resume {quote(str(folder))}`")
     same_recipe(folder, recipe, [name for name in metrics["models"] if name in pipelines(recipe)])
     return Run(folder, recipe, metrics)
 

@@ -45,7 +45,8 @@ def calibrate(
     calibration does not help stays as it was trained.
 
     Raises:
-        InputError: the model cannot be calibrated, the source does not fit, too little was recorded.
+        InputError: the model cannot be calibrated, the source does not fit or cannot follow prompts, too little was
+            recorded.
     """
     run = run if isinstance(run, Run) else load_run(run)
     name = model or main_name(run.recipe)
@@ -65,6 +66,12 @@ def calibrate(
     recorder = None if record is None else Recorder(Path(record), subject=user)
     opened = parse(source, SOURCES) if isinstance(source, str) else source
     session = Session(before, opened, Context(context.spec, run.recipe), recorder=recorder, labels=labels)
+    if prompts == "screen" and session.origin is not None:
+        session.close()
+        raise InputError(
+            f"{session.origin}: a recording does not follow prompts on the screen; take its own labels (--prompts "
+            "events), or give a live --source"
+        )
     asked: Screen | Marked = Screen(labels, repetitions, hold_s, rest_s, say, seed)
     if prompts == "events":
         asked = _marked(session, labels, repetitions)

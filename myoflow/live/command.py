@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -105,7 +106,17 @@ def _seconds(text: str, option: str) -> float:
 
 
 def run_calibrate(
-    run: Path, source: str, *, user: str, out: Path | None, hold: str, rest: str, prompts: str, **options: Any
+    run: Path,
+    source: str,
+    *,
+    user: str,
+    out: Path | None,
+    repetitions: int,
+    hold: str,
+    rest: str,
+    prompts: str,
+    model: str | None,
+    **options: Any,
 ) -> None:
     """Calibrate and save a profile.
 
@@ -127,16 +138,20 @@ def run_calibrate(
         user=user,
         hold_s=_seconds(hold, "--hold"),
         rest_s=_seconds(rest, "--rest"),
+        repetitions=repetitions,
+        model=model,
         prompts=prompts,  # type: ignore[arg-type]
         say=Prompt(),
         **options,
     )
     profile.save(path)
     helped = "" if profile.after > profile.before else "; calibration did not help, the profile changes nothing"
+    fewer = f" (of {repetitions} asked for)" if profile.repetitions < repetitions else ""
+    use = ["myoflow", "stream", str(run), *(["--model", model] if model else []), "--profile", str(path)]
     print(
-        f"\n{path}: {profile.windows} windows of {profile.repetitions} repetitions; decided rightly before "
+        f"\n{path}: {profile.windows} windows of {profile.repetitions} repetitions{fewer}; decided rightly before "
         f"{100 * profile.before:.1f} %, after {100 * profile.after:.1f} % (each repetition by the others; "
-        f"{profile.method}){helped}\nuse it: myoflow stream {run} --profile {path} --source {source}"
+        f"{profile.method}){helped}\nuse it: {shlex.join([*use, '--source', source])}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,24 @@ def test_calibrate_and_stream_with_the_profile(run: Run, place: Path) -> None:
     kept = store.raw(store.rows[0].id)
     assert store.rows[0].subject == "anna" and kept.events.names == ("rest", "fist", "flexion")
     assert sorted(kept.events.label.tolist()) == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_recording_follows_no_prompts_on_the_screen(run: Run, place: Path) -> None:
+    done = CliRunner().invoke(app, ["calibrate", "plain", "--user", "cy", "--source", "replay?speed=max"])
+    assert isinstance(done.exception, InputError) and done.exception.exit_code == 2
+    assert "a recording does not follow prompts on the screen; take its own labels (--prompts events)" in str(
+        done.exception
+    )
+    assert not (place / "profiles" / "cy.safetensors").exists()
+
+
+def test_the_line_to_use_a_profile_by_can_be_pasted(run: Run, place: Path) -> None:
+    words = ["calibrate", "plain", "--user", "di", "--source", "replay?speed=max", "--prompts", "events"]
+    done = CliRunner().invoke(app, [*words, "--model", "lda", "--repetitions", "99", "--out", "di's.safetensors"])
+    line = done.output[done.output.index("use it: ") + 8 :].splitlines()[0]
+    assert "(of 99 asked for)" in done.output
+    words = shlex.split(line)[1:]
+    assert words[-1] == "replay?speed=max" and CliRunner().invoke(app, [*words, "--sink", "file:di.csv"]).exit_code == 0
 
 
 def test_what_does_not_go_together_is_refused(run: Run, place: Path) -> None:

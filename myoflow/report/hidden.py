@@ -42,12 +42,17 @@ def sections(view: View) -> list[Section]:
                 "Channels as the network knows them",
                 figures=(Picture(similarity_figure(alike, names)),),
                 note="Cosine between the learned vectors of channels. Electrodes of an armband stand on a ring: "
-                "neighbours alike, and the first like the last, is what a network that has found that out shows.",
+                "neighbours alike, and the first like the last, is what a network that has found that out shows."
+                + (_EMPTY if any(name.startswith("pad") for name in names) else ""),
             )
         )
     return found
 
 
+_EMPTY = (
+    " Places named pad are empty in the first data: where no further store has electrodes there either, their vectors "
+    "are as they were drawn and say nothing."
+)
 _EXPLAINED = (
     "SmoothL1 of hidden samples, mean over windows. Patch mean: every hidden patch is the mean of the visible ones of "
     "its window, the most that a network without positions could aim at. Lines: straight lines between the visible "

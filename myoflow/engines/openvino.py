@@ -36,13 +36,10 @@ class OpenvinoEngine(Engine):
         return backend.precision == "int8"
 
     def choices(self, backend: Backend) -> tuple[str, ...]:
-        from myoflow.lower.batches import threads_in_words
-
         rest = "in bf16, which this CPU multiplies natively"
         if not _bf16(backend):
             rest = "in float32" if backend.precision == "float32" else "in float32, for this CPU has no bf16"
-        what = f"large products in int8, the rest {rest}" if backend.precision == "int8" else f"all {rest}"
-        return what, threads_in_words(backend)
+        return _told(backend, rest)
 
     def compile(
         self, segment: Segment, backend: Backend, parameters: Parameters, calibration: Array | None = None
@@ -52,7 +49,7 @@ class OpenvinoEngine(Engine):
             raise InputError(f"backend '{backend.name}' cannot run on this machine: {reason}")
         from myoflow.lower import onnx_graph, programs
         from myoflow.lower.batches import Batches
-        from myoflow.lower.openvino_model import compiled, quantised
+        from myoflow.lower.openvino_model import compiled, quantised, rounds_only
 
         def make() -> bytes:
             data = onnx_graph.lower(trained(segment, parameters.weights), segment.input)
@@ -60,14 +57,24 @@ class OpenvinoEngine(Engine):
 
         packages = (*PACKAGES, *(["nncf"] if calibration is not None else []))
         data = programs.kept(programs.key(segment, backend, parameters, calibration, packages) + ".openvino", make)
-        hint = "bf16" if _bf16(backend) else "f32"
+        hint, choices = "bf16" if _bf16(backend) else "f32", self.choices(backend)
+        if calibration is not None and hint == "bf16" and not rounds_only(data, hint, calibration):
+            hint = "f32"
+            choices = _told(backend, "in float32: OpenVINO's bf16 beside int8 was tried and gave other answers")
         model = cache(lambda threads: compiled(data, hint, threads))
 
         def run(batch: Array, threads: int) -> Array:
             out: Array = model(threads)(onnx_graph.within(batch, segment.input))
             return out
 
-        return Batches(run, backend, segment.output, self.choices(backend))
+        return Batches(run, backend, segment.output, choices)
+
+
+def _told(backend: Backend, rest: str) -> tuple[str, ...]:
+    from myoflow.lower.batches import threads_in_words
+
+    what = f"large products in int8, the rest {rest}" if backend.precision == "int8" else f"all {rest}"
+    return what, threads_in_words(backend)
 
 
 def _bf16(backend: Backend) -> bool:

@@ -66,6 +66,7 @@ class TorchEngine(Engine):
     def compile(
         self, segment: Segment, backend: Backend, parameters: Parameters, calibration: Array | None = None
     ) -> Program:
+        import numpy as np
         import torch
 
         from myoflow.nn.inference import arranged
@@ -90,7 +91,7 @@ class TorchEngine(Engine):
             torch.set_num_threads(threads)
             try:
                 with torch.inference_mode():
-                    out: Array = call(torch.from_numpy(batch).to(dtype)).float().numpy()
+                    out: Array = call(torch.from_numpy(np.require(batch, requirements="W")).to(dtype)).float().numpy()
             finally:
                 torch.set_num_threads(before)  # sums of a training that goes on in this process must not change
             return out

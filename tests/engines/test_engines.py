@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -218,6 +219,28 @@ def test_int8_keeps_attention_and_norms_in_bf16_where_the_cpu_has_it(monkeypatch
     for native, told in ((True, "the rest in bf16"), (None, "the rest in bf16"), (False, "the rest in float32")):
         monkeypatch.setattr(hardware, "has_bf16", lambda native=native: native)
         assert told in engine.choices(card)[0]
+
+
+def test_bf16_that_gives_other_answers_beside_int8_is_not_used(
+    parameters: Parameters, windows: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As OpenVINO's does on CPUs with AMX in some shapes: tried on calibration windows, and told."""
+    from myoflow.lower import hardware, openvino_model
+
+    honest = openvino_model.compiled
+
+    def wrong(data: bytes, precision: str, threads: int) -> Callable[[np.ndarray], np.ndarray]:
+        model = honest(data, "f32", threads)
+        return model if precision == "f32" else lambda batch: model(batch)[:, ::-1]
+
+    monkeypatch.setattr(hardware, "has_bf16", lambda: True)
+    monkeypatch.setattr(openvino_model, "compiled", wrong)
+    known = attrs.evolve(parameters, calibration=windows)
+    made = compile_steps(plan("openvino-int8"), known, 2)
+    expected = answer(plan(), known, windows)
+    limit = load_backend("openvino-int8").tolerance
+    assert Distance.between(expected, made.feed(windows)).problem(limit) is None
+    assert any("OpenVINO's bf16 beside int8 was tried" in choice for choice in made.choices)
 
 
 def test_the_shipped_gpu_backend_is_bf16_and_compiled() -> None:

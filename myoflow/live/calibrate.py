@@ -66,15 +66,8 @@ def calibrate(
     recorder = None if record is None else Recorder(Path(record), subject=user)
     opened = parse(source, SOURCES) if isinstance(source, str) else source
     session = Session(before, opened, Context(context.spec, run.recipe), recorder=recorder, labels=labels)
-    if prompts == "screen" and session.origin is not None:
-        session.close()
-        raise InputError(
-            f"{session.origin}: a recording does not follow prompts on the screen; take its own labels (--prompts "
-            "events), or give a live --source"
-        )
-    asked: Screen | Marked = Screen(labels, repetitions, hold_s, rest_s, say, seed)
-    if prompts == "events":
-        asked = _marked(session, labels, repetitions)
+    screen = Screen(labels, repetitions, hold_s, rest_s, say, seed)
+    asked = _marked(session, labels, repetitions) if prompts == "events" else _prompted(session, screen)
     x, y, repetition = _collect(session, asked, window_s)
     balanced(y.tolist(), labels)
     found = adapt(plan, head, pipeline.parameters, x, y, repetition)
@@ -90,6 +83,17 @@ def calibrate(
         states=found.states,
         weights=found.weights,
     )
+
+
+def _prompted(session: Session, screen: Screen) -> Screen:
+    """Prompts for a person. Raises InputError where nobody can follow them."""
+    if session.origin is not None:
+        session.close()
+        raise InputError(
+            f"{session.origin}: a recording does not follow prompts on the screen; take its own labels (--prompts "
+            "events), or give a live --source"
+        )
+    return screen
 
 
 def _marked(session: Session, labels: tuple[str, ...], repetitions: int) -> Marked:

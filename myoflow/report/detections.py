@@ -76,7 +76,7 @@ def precision_figure(models: Mapping[str, Any]) -> str:
             spot = [100 * value for value in _spot(model["table"])]
             ax.plot(*spot, "o", color=color, label=name, markersize=7, markeredgecolor=PAPER)
         ax.set(xlabel="recall, %", ylabel="precision, %", xlim=(None, 101), ylim=(None, 101))
-        ax.legend(fontsize=8, labelcolor=MUTED)
+        ax.legend(loc="best", fontsize=8, labelcolor=MUTED)  # said, or a slow machine warns that it looks for it
         return svg(figure, "Precision over recall at every threshold")
 
 

@@ -166,7 +166,7 @@ def curves_figure(curves: Sequence[Curve]) -> str:
                 panels[1].plot(curve.epoch, values, color=SERIES[0], **common)
                 _best(panels[1], curve, values)
         panels[0].set(title="loss", xlabel="epoch")
-        panels[0].legend(fontsize=8, labelcolor=MUTED)
+        panels[0].legend(loc="best", fontsize=8, labelcolor=MUTED)  # said, or a slow machine warns of it
         if gauged:
             panels[1].set(title=f"validation {with_unit(gauged.gauge, gauged.measure)}", xlabel="epoch")
         for ax in panels:

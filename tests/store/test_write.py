@@ -147,7 +147,8 @@ def test_a_failure_half_way_leaves_nothing_of_the_recording(tmp_path, monkeypatc
     assert tree(path) == before
 
 
-def test_a_group_that_the_index_lacks_is_indexed_again(tmp_path):
+def test_a_group_that_the_index_lacks_is_indexed_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(write, "_INDEX_EVERY_S", 1e9)  # else a slow disk makes it due before the kill
     whole = tree(make(tmp_path / "a.zarr", recording("01"), recording("02")).path)
     path = tmp_path / "b.zarr"
     writer = Writer(path, ATTRIBUTES, "d1")
@@ -248,6 +249,7 @@ def test_what_a_killed_writers_worker_still_writes_is_removed(tmp_path, monkeypa
         real(folder, *options, **more)
 
     monkeypatch.setattr(write.shutil, "rmtree", racing)
+    monkeypatch.setattr(write, "_ORPHANS_S", 1e9)
     with Writer(path, ATTRIBUTES, "d1") as writer:
         assert not left.exists() and len(calls) == 2
         writer.add(recording("02"), ORIGIN)

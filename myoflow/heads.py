@@ -44,7 +44,10 @@ class Heads(Stage):
                     raise PlanError(f"heads.{name}: {stage.name} is no learned stage")
                 after = stage.plan(after)
             if after.dims != FRAMES or after.rate_hz != spec.rate_hz:
-                raise PlanError(f"heads.{name}: must end in frames at {spec.rate_hz:g} Hz, gives {after.describe()}")
+                hint = "; the vocoder of a voice is named in train.vocoder" if after.channels == ("voice",) else ""
+                raise PlanError(
+                    f"heads.{name}: must end in frames at {spec.rate_hz:g} Hz, gives {after.describe()}{hint}"
+                )
             found[name] = after
         return found
 

@@ -83,6 +83,7 @@ def _plan_heads(recipe: Recipe, spec: Spec) -> None:
     for name, stages in recipe.heads.items():
         try:
             Pipeline(stages).plan(after)
+            Heads({name: stages}).plan(after)
         except PlanError as error:
             raise recipe.located(error, head=name) from None
 

@@ -80,8 +80,8 @@ class Run:
         return self.pipeline(model, backend=backend).stream(self.spec(model))
 
     def export(self, out: str | Path, backend: str = "onnx", model: str | None = None) -> Path:
-        """Write the trained network of fold 1 and the first seed as a model file (`export.onnx_file`), or for a
-        microcontroller as a folder of C (`export.mcu_project`).
+        """Write the trained network of fold 1 and the first seed as a model file (`export.onnx_file`, a vocoder's
+        `speech.voicing`), or for a microcontroller as a folder of C (`export.mcu_project`).
 
         Raises:
             InputError: a model without a network, a folder at `out`, an ending that nothing is written as, or a backend
@@ -99,6 +99,10 @@ class Run:
         if on_chip:
             return export_mcu(plan, network, parameters, backend, self.recipe.title or self.recipe.name, out)
         told = {"recipe": self.recipe.name, "digest": self.recipe.digest, "model": name, "title": self.recipe.title}
+        if network.stages[-1].name == "hifigan":
+            from myoflow.speech.voicing import export_voice
+
+            return export_voice(self.weights_file(name), backend, told, out)
         return export_onnx(plan, network, parameters, backend, told, out)
 
     def export_folder(self, folder: str | Path, model: str | None = None) -> Path:

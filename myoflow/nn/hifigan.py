@@ -164,10 +164,11 @@ def fold(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return found
 
 
-def load(state: Mapping[str, Tensor], shape: Shape | None = None) -> Generator:
+def load(state: Mapping[str, Tensor], shape: Shape | None = None, where: str = "these weights") -> Generator:
     """A generator with these weights, plain and in evaluation mode. Without a shape, it is told by the weights.
 
-    Raises InputError: they are those of no shape that is known, or not of the one that is wanted.
+    Raises InputError: they are those of no shape that is known, or not of the one that is wanted; says `where` they
+    are from.
     """
     weights = fold(state)
     sizes = {name: tuple(value.shape) for name, value in weights.items()}
@@ -181,10 +182,10 @@ def load(state: Mapping[str, Tensor], shape: Shape | None = None) -> Generator:
         if shape is not None:
             wrong = sorted(name for name in wanted.keys() | sizes.keys() if wanted.get(name) != sizes.get(name))
             raise InputError(
-                f"not the weights of this generator: {wrong[0]} is {sizes.get(wrong[0], 'missing')} and should be "
+                f"{where} are not of this generator: {wrong[0]} is {sizes.get(wrong[0], 'missing')} and should be "
                 f"{wanted.get(wrong[0], 'absent')} ({len(wrong)} of {len(wanted)} differ)"
             )
-    raise InputError(f"these weights are of none of the generators {', '.join(SHAPES)}")
+    raise InputError(f"{where} are of none of HiFi-GAN's generators {', '.join(SHAPES)}")
 
 
 class Speaker(Generator):

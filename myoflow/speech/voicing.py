@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -73,7 +73,8 @@ class Voice:
         their code is run. Raises InputError."""
         from myoflow.nn.hifigan import load
 
-        return cls(load({name.removeprefix(OF_RUN): value for name, value in tensors.read(path).items()}))
+        found = {name.removeprefix(OF_RUN): value for name, value in tensors.read(path).items()}
+        return cls(load(found, where=f"the weights in {path}"))
 
     def onnx(self) -> bytes:
         """The generator as an ONNX model: input `bands` `(utterance, frame, band)`, output `sound`, both sizes free.
@@ -81,6 +82,28 @@ class Voice:
         Raises MyoflowError: torch cannot export it, or the model does not give what torch gives.
         """
         return _exported(self)
+
+
+def export_voice(weights: Path, backend: str, told: Mapping[str, str], to: Path) -> Path:
+    """Write a trained generator as an ONNX file, whole or not at all: bands in, sound out, as `Voice.onnx` says; with
+    `told` and what bands these are as metadata.
+
+    Raises InputError: a backend that is not onnxruntime's in float32. Raises MyoflowError as `Voice.onnx`.
+    """
+    import onnx
+
+    from myoflow.backend import load_backend
+    from myoflow.dsp import mel
+
+    card = load_backend(backend)
+    if card.engine != "onnx" or card.precision != "float32":
+        raise InputError(f"a vocoder is exported by the backend onnx, in float32, not by '{backend}'")
+    model = onnx.load_from_string(Voice.load(weights).onnx())
+    about = {"rate_hz": mel.RATE_HZ, "hop": mel.HOP, "window": mel.SIZE, "bands": mel.BANDS, "top_hz": mel.TOP_HZ}
+    onnx.helper.set_model_props(model, {**told, **{name: str(value) for name, value in about.items()}})
+    with beside(to) as part:
+        part.write_bytes(model.SerializeToString())
+    return to
 
 
 def speaker(vocoder: str = GRIFFIN_LIM) -> Callable[[Floats], Floats]:

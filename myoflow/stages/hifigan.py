@@ -61,5 +61,6 @@ class HifiGan(Stage):
         from myoflow.nn.hifigan import SHAPES, load
 
         found = {name.removeprefix("weight.hifigan."): value for name, value in tensors.read(self.weights).items()}
-        module.load_state_dict(load(found, SHAPES[self.size]).state_dict())
+        where = f"the weights in {self.weights}"
+        module.load_state_dict(load(found, SHAPES[self.size], where).state_dict())
         return (f"hifigan: starts from {self.weights}",)

@@ -241,7 +241,7 @@ class Search:
         return max(self._beam, key=lambda prefix: prefix.frames + prefix.extra).text().strip()
 
     def finish(self, best: int = 1) -> list[Hypothesis]:
-        """The `best` whole texts, best first; an empty one where the lexicon has no word that fits."""
+        """The `best` whole texts, best first. Where all of the beam is within a word, that word is left out."""
         chance: dict[str, float] = {}
         extra: dict[str, float] = {}
         for prefix in self._beam:
@@ -251,6 +251,10 @@ class Search:
             chance[text] = _sum(chance.get(text, NEVER), prefix.frames)
             if text not in extra:
                 extra[text] = self._ended(prefix)
+        for prefix in () if chance else self._beam:
+            text = prefix.text().rpartition(SPACE)[0]
+            chance[text] = _sum(chance.get(text, NEVER), prefix.frames)
+            extra.setdefault(text, prefix.extra + self._end(prefix.context))
         found = [Hypothesis(text, chance[text] + extra[text], chance[text]) for text in chance]
         found.sort(key=lambda hypothesis: hypothesis.score, reverse=True)
         return found[:best] or [Hypothesis("", NEVER, NEVER)]
@@ -264,6 +268,8 @@ class Search:
             if model is not None:
                 value, context = model.score(context, prefix.word)
                 total += weights.model * LN10 * value
-        if model is not None:
-            total += weights.model * LN10 * model.score(context, END)[0]
-        return total
+        return total + self._end(context)
+
+    def _end(self, context: Gram) -> float:
+        model = self.decoder.model
+        return self.decoder.weights.model * LN10 * model.score(context, END)[0] if model is not None else 0.0

@@ -99,7 +99,7 @@ def test_folding_undoes_both_spellings_of_weight_norm():
 
 def test_weights_of_something_else_are_named():
     state = Generator(TINY).state_dict()
-    with pytest.raises(InputError, match="none of the generators V1, V2"):
+    with pytest.raises(InputError, match="these weights are of none of HiFi-GAN's generators V1, V2"):
         load(state)
     with pytest.raises(InputError, match=r"conv_post\.weight is \(1, 4, 7\) and should be \(1, 8, 7\)"):
         load(state, SHAPES["XS"])

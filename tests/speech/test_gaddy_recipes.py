@@ -225,6 +225,26 @@ def test_what_was_spoken_aloud_keeps_time_with_its_true_voice(
     assert set(silent.metrics["models"]["tinymyo"]["metrics"]) == {"mcd"}  # nobody hears what a silent mouth would be
 
 
+def test_a_vocoder_of_that_voice_plays_the_published_game_and_speaks_in_a_run(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import soundfile
+
+    monkeypatch.setenv("MYOFLOW_CACHE", str(store.parent / "cache"))
+    game = ("train.mel=45", "train.resolutions=0", "train.rival_share=0.015625", "train.lr=2e-4")
+    small = ("train.epochs=1", "train.batch=2", "train.frames=16", f"data.store={store}")
+    made = run_recipe(load("vocoder", ("data.dataset=gaddy_silent_speech", *game, *small)), out=tmp_path / "voice")
+    found = {name: m["value"] for name, m in made.metrics["models"]["hifigan"]["metrics"].items()}
+    assert found["mcd"] > found["mcd_griffin_lim"] > 0  # an epoch teaches nobody to speak
+    assert found["estoi"] < 0.5 < found["estoi_griffin_lim"] < 1
+    _run("silent_speech_gaddy", store, tmp_path, f"train.vocoder={made.folder}")
+    _run("silent_speech_gaddy", store, tmp_path / "other")
+    one, other = (sorted((tmp_path / name / "audio").iterdir())[0] for name in ("run", "other/run"))
+    (a, rate), (b, _) = soundfile.read(one), soundfile.read(other)
+    assert one.name == other.name and rate == 22_050 and len(a) == len(b)
+    assert abs(a).max() < 0.1 < abs(b).max()  # what learned so little hardly makes a sound
+
+
 def test_and_text(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MYOFLOW_CACHE", str(store.parent / "cache"))
     found, _ = _run("silent_speech_gaddy_text", store, tmp_path)

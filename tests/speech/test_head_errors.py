@@ -42,6 +42,12 @@ BROKEN = {
     ),
     "a head that is missing": ("  audio: [mel: {features: mel80}]\n", "", "7:1: ", "needs a head called 'audio'"),
     "another rate than a voice's": ("[2, 2, 2]", "[2, 2, 4]", "9:3: ", "but a voice has 86.13"),
+    "a vocoder as a head": (
+        "[mel: {features: mel80}]",
+        "[mel, hifigan]",
+        "9:3: ",
+        "time …); the vocoder of a voice is named in train.vocoder",
+    ),
     "text that a task of voices does not learn": (
         "task: speech",
         "task: transduce",

@@ -67,6 +67,9 @@ def test_a_recipe_names_what_makes_spectra_audible(voice, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="there are no weights in the folder"):
         Speech(vocoder=str(tmp_path / "empty")).begin(torch.nn.Identity(), None)
+    save_file({"other": torch.zeros(1)}, str(run / "weights.safetensors"))
+    with pytest.raises(InputError, match=r"the weights in .*run are of none of HiFi-GAN's generators"):
+        Speech(vocoder=str(tmp_path / "run")).begin(torch.nn.Identity(), None)
     with pytest.raises(RecipeError, match=r"there is no vocoder at nowhere: train\.vocoder takes"):
         plan_recipe(load("silent_speech", ["train.vocoder=nowhere"]))
 

@@ -40,7 +40,7 @@ def tiny(tmp_path, monkeypatch):
 
 def test_a_run_of_the_recipe_ends_in_sounds_to_hear(tiny):
     recipe = load(RECIPE, ["data.dataset=tiny_speech", "train.epochs=2", "train.batch=2", "train.frames=16"])
-    run_recipe(recipe, out=tiny / "run")
+    run = run_recipe(recipe, out=tiny / "run")
     metrics = json.loads((tiny / "run" / "metrics.json").read_text())
     (model,) = metrics["models"].values()
     found = {name: model["metrics"][name]["value"] for name in ("mcd", "mcd_griffin_lim", "mel_l1")}
@@ -61,7 +61,16 @@ def test_a_run_of_the_recipe_ends_in_sounds_to_hear(tiny):
     assert "starts from" in stage.begin(module, spec)[0]
     bands = np.random.default_rng(0).standard_normal((1, 9, 80)).astype(np.float32)
     with torch.no_grad():
-        assert module(torch.from_numpy(bands)).shape == (1, 1, 9 * 256)
+        sound = module(torch.from_numpy(bands)).numpy()
+    assert sound.shape == (1, 1, 9 * 256)
+    pytest.importorskip("onnxruntime")
+    from myoflow.lower.onnx_graph import session
+
+    model = run.export(tiny / "voice.onnx")
+    again = session(model.read_bytes(), 1)(bands)
+    np.testing.assert_allclose(again, sound[:, 0], atol=1e-4 * float(np.abs(sound).max()))
+    with pytest.raises(InputError, match="exported by the backend onnx, in float32, not by 'onnx-int8'"):
+        run.export(tiny / "voice8.onnx", "onnx-int8")
 
 
 def test_a_vocoder_needs_sound_and_its_own_pipeline(tiny):

@@ -85,6 +85,11 @@ def test_only_words_of_the_lexicon_come_out():
         assert text and set(text.split()) <= set(WORDS)
 
 
+def test_a_text_that_breaks_off_within_a_word_keeps_those_before():
+    table = heard("ab ba b", 0, 0.1, 9.0)
+    assert Decoder(LETTERS, ("ab", "ba"), MODEL, width=1, least=1e-2).text(table) == "ab ba"
+
+
 def test_the_language_model_decides_between_what_sounds_alike():
     table = np.log(np.array([[0.9, 0.05, 0.02, 0.03], [0.4, 0.4, 0.01, 0.19], [0.01, 0.01, 0.02, 0.96]]))
     often_a, often_ab = (build([[w]] * 9 + [["bb"]], 2) for w in ("a", "ab"))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,9 +17,11 @@ import xarray as xr
 
 import myoflow as mf
 from myoflow.errors import InputError, MyoflowError
+from myoflow.pipeline import Pipeline
 from myoflow.recipe import load
 from myoflow.run import Run, load_run, run_recipe
 
+ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(
     any(importlib.util.find_spec(name) is None for name in ("onnxscript", "onnxruntime")), reason="needs the extra onnx"
 )
@@ -76,6 +80,24 @@ def test_the_metadata_is_what_a_stranger_needs(run: Run, here: Path) -> None:
     assert scaled["stage"] == "zscore" and scaled["over"] == "train"
     assert {np.size(learned["values"]) for learned in scaled["learned"].values()} == {8}
     assert json.loads(told["parameters"]) > 1000 and json.loads(told["macs"]) > 10_000
+
+
+def test_onnxruntime_and_the_file_are_enough(
+    run: Run, recording: xr.DataArray, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The script of docs/onnx.md, which knows nothing of myoflow."""
+    whole = run.pipeline()
+    assert whole.stages[-1].name == "vote", "the one stage behind the network"
+    network = Pipeline(whole.stages[:-1], parameters=whole.parameters)
+    expected = network.run(recording.assign_attrs(labels=list(run.spec().labels)))
+    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "onnx.md").read_text(encoding="utf-8"), flags=re.S)
+    assert "myoflow" not in script.replace("`myoflow show", "")
+    (tmp_path / "model.onnx").write_bytes((here / "model.onnx").read_bytes())
+    np.save(tmp_path / "x.npy", recording.values)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(script, "docs/onnx.md", "exec"), names)
+    np.testing.assert_allclose(names["scores"], expected.values, atol=1e-4)
 
 
 def test_no_torch_is_needed(recording: xr.DataArray, here: Path, tmp_path: Path) -> None:

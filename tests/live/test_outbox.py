@@ -22,6 +22,7 @@ from myoflow.run import Run
 from myoflow.spec import Spec
 
 MESSAGE = b"x" * 99 + b"\n"
+LONG_S = 120.0  # what never takes as long, unless it hangs
 
 
 @pytest.fixture
@@ -68,6 +69,7 @@ def test_what_finds_no_room_is_left_out_whole_and_the_order_stays(pipe: tuple[Pa
 def test_where_the_source_waits_nothing_is_left_out(pipe: tuple[Path, int], monkeypatch: Any) -> None:
     monkeypatch.setattr(outbox, "MOST", 1000)
     path, reader = pipe
+    monkeypatch.setattr(outbox, "CLOSING_S", LONG_S)
     box = to_file(path)
     box.patient = lambda: True
     wanted = 3000  # more than a pipe holds
@@ -82,7 +84,7 @@ def test_where_the_source_waits_nothing_is_left_out(pipe: tuple[Path, int], monk
     for _ in range(wanted):
         box.put(MESSAGE)
     box.close()
-    thread.join(20)
+    thread.join(LONG_S)
     assert bytes(got) == MESSAGE * wanted and box.left_out == 0
 
 
@@ -155,6 +157,8 @@ def test_a_stalled_pipe_stops_neither_the_decoder_nor_the_other_sinks(
         "plain",
         "--source",
         "replay?speed=50",
+        "--lag",
+        "600 s",
         "--sink",
         f"jsonl:{pipe[0]}",
         "--sink",

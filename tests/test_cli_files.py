@@ -29,6 +29,8 @@ def test_a_rate_that_the_file_does_not_say(tmp_path):
         call("convert", "--like", "auto", tmp_path / "a.npy", tmp_path / "a.zarr")
     call("convert", "--like", "auto", tmp_path / "a.npy", tmp_path / "a.zarr", "--rate", 2000, "--units", "uV")
     assert open_store(tmp_path / "a.zarr").rows[0].rate_hz == 2000
+    done = call("convert", "--like", "auto", tmp_path / "a.npy", tmp_path / "b.zarr", "--rate", 2000)
+    assert "are taken for counts of the digitiser; --units says otherwise" in " ".join(done.stderr.split())
 
 
 def test_units_are_known_ones_and_not_others_than_the_file_says(tmp_path):

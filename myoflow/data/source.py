@@ -116,7 +116,12 @@ def convert_file(
     from myoflow.readers.single import card_of_file
 
     card = card_of_file(file, None if like == "auto" else like, rate, units, channels, variable, hold)
-    return convert(card, file, store_path(card.name, store), progress=progress or Progress())
+    told = progress or Progress()
+    if units is None and card.units == "counts":
+        told.say(
+            f"{file}: its numbers are taken for counts of the digitiser; --units says otherwise, such as --units uV"
+        )
+    return convert(card, file, store_path(card.name, store), progress=told)
 
 
 def locate_store(data: Data, progress: Progress, workers: Workers | None = None) -> Store:

@@ -87,6 +87,18 @@ def check(task: Recognise, examples: Utterances) -> None:
     _unknown(attrs.evolve(examples, known=known), None, model, source)
 
 
+def left_over(task: Recognise, test: Utterances) -> None:
+    """Raises InputError: every training sentence is one of the held-out ones, so that words and language model, which
+    learn from the others alone, have nothing to learn from."""
+    held = {target.text for part in (test, test.tuned) if part is not None for target in part.targets}
+    learns = task.language == "training" if task.order else task.lexicon == "closed"
+    if learns and test.known and held.issuperset(test.known):
+        raise InputError(
+            "every training sentence is one of validation or test, too: none is left to learn words and a language "
+            "model from; write train.lexicon: corpus and train.order: 0, or hold sentences out"
+        )
+
+
 def _unknown(
     examples: Utterances, lexicon: Collection[str] | None, model: NGram | None, source: str
 ) -> dict[str, list[int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +17,10 @@ from myoflow.typed import Mismatch, Seconds, frozen
 if TYPE_CHECKING:
     import torch
 
+    from myoflow.pipeline import Step
+    from myoflow.prepared import Prepared
     from myoflow.speech.utterances import Utterances
+    from myoflow.split import Fold
 
 LEXICA = ("closed", "corpus", "open")
 LANGUAGES = ("training", "grammar")
@@ -58,6 +62,14 @@ class Recognise(Spoken):
             if given not in known and not Path(given).is_file():
                 close = did_you_mean(given, known) or ";"
                 raise Mismatch(f"'{given}' is no file{close} write {', '.join(known)}, or {file}", (field,))
+
+    def examples(self, prepared: Sequence[Prepared], step: Step, fold: Fold, by: str) -> list[Utterances]:
+        """As of every task of speech. Raises InputError: no sentence is left to learn words from."""
+        from myoflow.speech.words import left_over
+
+        found = super().examples(prepared, step, fold, by)
+        left_over(self, found[2])
+        return found
 
     def begin(self, module: torch.nn.Module, examples: Utterances) -> None:
         """Wrong words, language model or rate of frames are told of before training. Raises InputError."""

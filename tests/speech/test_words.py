@@ -15,7 +15,7 @@ from myoflow.recipe import load
 from myoflow.report.speech import _missing
 from myoflow.speech.losses import spellable
 from myoflow.speech.utterances import Target, Utterances
-from myoflow.speech.words import check, decoder_of
+from myoflow.speech.words import check, decoder_of, left_over
 from myoflow.tasks.recognise import Recognise
 from myoflow.text import arpa
 from myoflow.text.ngram import build
@@ -69,6 +69,19 @@ def test_words_of_the_test_that_cannot_come_out_are_counted(tmp_path: Path) -> N
     text = _missing({"lexicon": [1, 4], "model": [0, 4]})
     assert text == " 25.0 % of the test's words are not in its lexicon, so that they must be wrong."
     assert _missing({}) == ""
+
+
+def test_sentences_that_are_all_held_out_leave_nothing_to_learn_words_from() -> None:
+    """As with the same commands in every session: the search could know none of them."""
+    same = said(*KNOWN, "halt")
+    for task in (Recognise(), Recognise(order=0), Recognise(lexicon="corpus")):
+        with pytest.raises(InputError, match=r"none is left .* write train\.lexicon: corpus and train\.order: 0"):
+            left_over(task, same)
+    left_over(Recognise(), said("halt"))
+    left_over(Recognise(language="grammar"), same)
+    task = Recognise(lexicon="corpus", order=0)
+    left_over(task, same)
+    assert decoder_of(task, same, ())[0].lexicon == ("go", "halt", "left", "on", "right", "turn")
 
 
 def test_an_arpa_model_is_one_whatever_its_name(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ class Outbox:
 
     def put(self, message: bytes) -> None:
         """Send a message, or let it wait. Raises OSError when the receiver is gone."""
+        if self._closed:  # its file's number may be another's by now
+            self.leave_out()
+            return
         self.push()
         while self._full(message) and self.patient():
             time.sleep(_LOOK_S)

@@ -71,7 +71,8 @@ class Outlets:
 
     def close(self, summary: Summary | None) -> None:
         channels = dict(self._open)
-        self._each(lambda channel: channel.close(summary))
+        # What is lost at the end is counted below: a notice of it would go to sinks that are closed.
+        self._each(lambda channel: channel.close(summary), watch=False)
         self._open.clear()
         missed = {name: _left_out(channel) for name, channel in channels.items()}
         self.left_out = {name: count for name, count in missed.items() if count}
@@ -95,11 +96,12 @@ class Outlets:
         self._told[name] = _left_out(channel)  # first: the notice itself may be left out
         self.tell("slow", text, missed)
 
-    def _each(self, call: Callable[[Channel], None]) -> None:
+    def _each(self, call: Callable[[Channel], None], watch: bool = True) -> None:
         for name, channel in list(self._open.items()):
             try:
                 call(channel)
-                self._watch(name, channel)
+                if watch:
+                    self._watch(name, channel)
             except OSError as error:
                 del self._open[name]
                 told = f"{name}: {error.strerror or error}"

@@ -179,3 +179,25 @@ def test_a_stalled_pipe_stops_neither_the_decoder_nor_the_other_sinks(
     assert lines[-1]["events"]["slow"] == 2 and lines[-1]["samples"]["slow"] > len(decided) // 2
     assert f"sink jsonl:{pipe[0]} takes nothing; what comes now is left out" in done.output
     assert "messages were left out, because nobody took them" in done.output
+
+
+def test_what_a_receiver_has_not_taken_at_the_end_is_counted_and_said_to_no_closed_sink(
+    pipe: tuple[Path, int], tmp_path: Path, monkeypatch: Any
+) -> None:
+    """There was room for all of it until then, so that nothing was told before."""
+    from myoflow.live.address import parse
+    from myoflow.live.output import Notice
+    from myoflow.live.sink import SINKS
+
+    monkeypatch.setattr(outbox, "CLOSING_S", 0.0)
+    filled = to_file(pipe[0])
+    while filled.waiting == 0:
+        filled.put(MESSAGE)
+    outlets, spec = Outlets(), Spec.signal(2, 100.0)
+    outlets.tell = lambda kind, text, count: outlets.notice(Notice(kind, 0.0, text, count))
+    outlets.open([parse(f"jsonl:{place}", SINKS) for place in (tmp_path / "all.jsonl", pipe[0])], spec, spec)
+    outlets.notice(Notice("gap", 0.0, "3 samples were lost"))
+    outlets.close(None)
+    assert outlets.left_out == {f"sink jsonl:{pipe[0]}": 2} and not outlets.broken
+    filled.lose()
+    filled.close()

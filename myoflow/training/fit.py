@@ -167,7 +167,10 @@ def fit_model(
     for step in plan.steps[start:end]:
         if step.stage.fits:
             chain = _Transform(plan, start, step.index, Parameters(states=states))
-            states[step.index] = step.stage.fit(step.before, chain.batches(split.train))
+            try:
+                states[step.index] = step.stage.fit(step.before, chain.batches(split.train))
+            except InputError as error:
+                raise explained(error, split.train) from None
     if network is None:
         return Parameters(states=states)
     transform = _Transform(plan, start, network.index, Parameters(states=states))

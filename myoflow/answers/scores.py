@@ -5,7 +5,8 @@ was decided. Tallies add up, so a bootstrap needs one tally per resampled unit, 
 product. Windows of one subject resemble each other, therefore the unit is the subject wherever there are enough of
 them (cluster bootstrap: Davison & Hinkley 1997, section 3.8; Cameron, Gelbach & Miller 2008). Intervals are percentile
 intervals. Where models of several draws of the training data stand on one side, draws are resampled as well, each
-beside the units of the test (the two ways crossed: Owen 2007, arXiv 0711.1007): such an interval is rather too wide.
+beside the units of the test (the two ways crossed: Owen 2007, arXiv 0711.1007). That makes an interval rather too wide
+where units are many; with few, all percentile intervals are too narrow, and these are, too.
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ from myoflow.pipeline import flows
 from myoflow.speech.answers import UNDECODED, Transcripts
 from myoflow.speech.ask import answered, heads_of
 from myoflow.speech.known import Known
+from myoflow.speech.search import Search
 from myoflow.speech.sentences import frames_of, text_of
 from myoflow.speech.targets import heard_bands
 from myoflow.speech.voicing import GRIFFIN_LIM, RUNNING, speaker
 from myoflow.speech.words import chance, decoder_of, log_softmax
-from myoflow.tasks.recognise import Recognise
 from myoflow.text.beam import Weights
 from myoflow.text.spelling import greedy
 
@@ -48,7 +48,7 @@ def transcribe(task: Spoken, model: Model, examples: Utterances) -> Transcripts:
     }
     decoder = None
     if "text" in heads:
-        assert isinstance(task, Recognise), "only it has a head for text"
+        assert isinstance(task, Search), "only such a task has a head for text"
         tuned = answered(model, examples.tuned) if examples.tuned is not None else ()
         dev = [log_softmax(frames["text"]) for frames in tuned]
         decoder, told["decoding"] = decoder_of(task, examples, dev)

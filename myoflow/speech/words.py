@@ -22,15 +22,15 @@ from myoflow.text.spelling import letters, normalise
 from myoflow.text.tuning import tune
 
 if TYPE_CHECKING:
+    from myoflow.speech.search import Search
     from myoflow.speech.utterances import Utterances
-    from myoflow.tasks.recognise import Recognise
 
 Array = npt.NDArray[Any]
 
 DRAWS = 20_000  # sentences of a simulated corpus' grammar that a language model learns from
 
 
-def decoder_of(task: Recognise, examples: Utterances, dev: Sequence[Array]) -> tuple[Decoder, dict[str, Any]]:
+def decoder_of(task: Search, examples: Utterances, dev: Sequence[Array]) -> tuple[Decoder, dict[str, Any]]:
     """A search with the task's lexicon and language model, its weights chosen on the validation split; and what to say.
 
     `dev` are log-probabilities of `examples.tuned`. Neither lexicon nor model sees a sentence of dev or test, save
@@ -69,7 +69,7 @@ def decoder_of(task: Recognise, examples: Utterances, dev: Sequence[Array]) -> t
     return decoder, told
 
 
-def check(task: Recognise, examples: Utterances) -> None:
+def check(task: Search, examples: Utterances) -> None:
     """What `decoder_of` would refuse is refused before anything has been trained on these `examples`.
 
     Raises:
@@ -87,7 +87,7 @@ def check(task: Recognise, examples: Utterances) -> None:
     _unknown(attrs.evolve(examples, known=known), None, model, source)
 
 
-def left_over(task: Recognise, test: Utterances) -> None:
+def left_over(task: Search, test: Utterances) -> None:
     """Raises InputError: every training sentence is one of the held-out ones, so that words and language model, which
     learn from the others alone, have nothing to learn from."""
     held = {target.text for part in (test, test.tuned) if part is not None for target in part.targets}
@@ -125,7 +125,7 @@ def _unknown(
 
 
 def _language(
-    task: Recognise, examples: Utterances, texts: Sequence[str], held: Collection[str]
+    task: Search, examples: Utterances, texts: Sequence[str], held: Collection[str]
 ) -> tuple[list[str], NGram | None, str]:
     """Sentences that were learned from, the model, and where it comes from."""
     if task.order == 0:
